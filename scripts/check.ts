@@ -26,7 +26,8 @@ async function types(): Promise<boolean> {
     .map((name) => join(root, 'packages', name, 'tsconfig.json'))
     .filter((path) => existsSync(path))
   let good = true
-  for (const project of [...projects, join(root, 'tsconfig.tests.json')]) good = (await command(bin('tsc'), ['-p', project])) && good
+  for (const project of [...projects, join(root, 'tsconfig.tests.json')])
+    good = (await command(bin('tsc'), ['-p', project])) && good
   return good
 }
 
@@ -43,7 +44,9 @@ for (const step of steps) {
   const started = Date.now()
   process.stdout.write(`\n== ${step.name}\n`)
   const good = await step.run()
-  process.stdout.write(`== ${step.name}: ${good ? 'good' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`)
+  process.stdout.write(
+    `== ${step.name}: ${good ? 'good' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(1)} s)\n`,
+  )
   if (!good) failed.push(step.name)
 }
 process.stdout.write(failed.length === 0 ? '\nEverything holds.\n' : `\nFailed: ${failed.join(', ')}\n`)

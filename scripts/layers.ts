@@ -61,10 +61,12 @@ function checkManifest(name: string, allowed: readonly string[]): void {
     exports?: unknown
     dependencies?: Record<string, string>
   }
-  if (manifest.name !== packageName(name)) problems.push(`packages/${name}/package.json: its name must be ${packageName(name)}`)
+  if (manifest.name !== packageName(name))
+    problems.push(`packages/${name}/package.json: its name must be ${packageName(name)}`)
   for (const dependency of Object.keys(manifest.dependencies ?? {})) {
     const local = localName(dependency)
-    if (local !== null && !allowed.includes(local)) problems.push(`packages/${name}/package.json: ${name} may not depend on ${local}`)
+    if (local !== null && !allowed.includes(local))
+      problems.push(`packages/${name}/package.json: ${name} may not depend on ${local}`)
   }
 }
 
@@ -82,15 +84,22 @@ function checkImports(name: string, allowed: readonly string[], path: string): v
   const where = relative(root, path)
   for (const [, specifier = ''] of text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)) {
     const local = localName(specifier)
-    if (local !== null && local !== name && !allowed.includes(local)) problems.push(`${where}: ${name} may not import ${local}`)
-    if (/^@millrace\/[^/]+\/./.test(specifier)) problems.push(`${where}: import a package by its root, not ${specifier}`)
-    if (specifier.startsWith('node:') && PURE.includes(name)) problems.push(`${where}: ${name} is pure and may not import ${specifier}`)
-    if (specifier.startsWith('.') && relative(join(root, 'packages', name, 'src'), join(dirname(path), specifier)).startsWith('..'))
+    if (local !== null && local !== name && !allowed.includes(local))
+      problems.push(`${where}: ${name} may not import ${local}`)
+    if (/^@millrace\/[^/]+\/./.test(specifier))
+      problems.push(`${where}: import a package by its root, not ${specifier}`)
+    if (specifier.startsWith('node:') && PURE.includes(name))
+      problems.push(`${where}: ${name} is pure and may not import ${specifier}`)
+    if (
+      specifier.startsWith('.') &&
+      relative(join(root, 'packages', name, 'src'), join(dirname(path), specifier)).startsWith('..')
+    )
       problems.push(`${where}: ${specifier} leaves the package`)
   }
   if (!TIMELESS.includes(name)) return
   text.split('\n').forEach((line, at) => {
-    if (!/^\s*(\/\/|\*|\/\*)/.test(line) && FORBIDDEN.test(line)) problems.push(`${where}:${at + 1}: time and chance come from the World here: ${line.trim()}`)
+    if (!/^\s*(\/\/|\*|\/\*)/.test(line) && FORBIDDEN.test(line))
+      problems.push(`${where}:${at + 1}: time and chance come from the World here: ${line.trim()}`)
   })
 }
 
@@ -106,5 +115,7 @@ for (const name of readdirSync(join(root, 'packages'))) {
 }
 
 for (const problem of problems) process.stdout.write(`${problem}\n`)
-process.stdout.write(problems.length === 0 ? 'layers: every import goes down\n' : `layers: ${problems.length} problems\n`)
+process.stdout.write(
+  problems.length === 0 ? 'layers: every import goes down\n' : `layers: ${problems.length} problems\n`,
+)
 process.exitCode = problems.length === 0 ? 0 : 1

@@ -59,9 +59,26 @@ function bringTools() {
   say(`millrace: bringing ${missing.join(' and ')} into .tools/ (once)`)
   mkdirSync(tools, { recursive: true })
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const args = ['install', '--prefix', tools, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error', ...missing]
-  const done = spawnSync(npm, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' })
-  if (done.status !== 0) fail('millrace: npm could not bring the tools. Check that this machine reaches the npm registry, then run the command again.')
+  const args = [
+    'install',
+    '--prefix',
+    tools,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel',
+    'error',
+    ...missing,
+  ]
+  const done = spawnSync(npm, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  })
+  if (done.status !== 0)
+    fail(
+      'millrace: npm could not bring the tools. Check that this machine reaches the npm registry, then run the command again.',
+    )
 }
 
 function installWhenChanged(node) {
@@ -81,7 +98,11 @@ function installWhenChanged(node) {
 }
 
 function environment(node) {
-  const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`, NODE_COMPILE_CACHE: join(root, '.cache', 'compile') }
+  const env = {
+    ...process.env,
+    PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}`,
+    NODE_COMPILE_CACHE: join(root, '.cache', 'compile'),
+  }
   delete env.npm_config_prefix
   return env
 }
@@ -91,14 +112,17 @@ function runCommand(node, name, args) {
   if (command === undefined) fail(`millrace: no command "${name}". There are: ${Object.keys(COMMANDS).join(', ')}.`)
   const [script, ...fixed] = command
   const child = spawn(node, [join(root, script), ...fixed, ...args], { stdio: 'inherit', env: environment(node) })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => signal !== 'SIGINT' && child.kill(signal))
   child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 143)))
 }
 
 const [name = 'start', ...args] = process.argv.slice(2)
-if (Number(process.versions.node.split('.')[0]) < 20) fail(`millrace: this needs Node 20 or newer, this is ${process.versions.node}.`)
+if (Number(process.versions.node.split('.')[0]) < 20)
+  fail(`millrace: this needs Node 20 or newer, this is ${process.versions.node}.`)
 if (name === 'millrace') process.env.MILLRACE_QUIET ??= existsSync(join(tools, 'installed')) ? '1' : ''
 bringTools()
-const node = suitableNode() ?? fail('millrace: Node 24 did not arrive in .tools/; remove that folder and run the command again.')
+const node =
+  suitableNode() ?? fail('millrace: Node 24 did not arrive in .tools/; remove that folder and run the command again.')
 installWhenChanged(node)
 runCommand(node, name, args)

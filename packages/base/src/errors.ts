@@ -34,7 +34,16 @@ export class MillraceError extends Error {
 }
 
 /** The kinds of failure that code above a disk or a socket tells apart; the rest is `EIO`. */
-export type IoErrorCode = 'ENOENT' | 'EEXIST' | 'ENOSPC' | 'EIO' | 'EROFS' | 'EMFILE' | 'EACCES' | 'EADDRINUSE' | 'ECLOSED'
+export type IoErrorCode =
+  | 'ENOENT'
+  | 'EEXIST'
+  | 'ENOSPC'
+  | 'EIO'
+  | 'EROFS'
+  | 'EMFILE'
+  | 'EACCES'
+  | 'EADDRINUSE'
+  | 'ECLOSED'
 
 /** A failed call of the outside world. */
 export class IoError extends Error {

@@ -16,7 +16,8 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 export function uuidFromBytes(bytes: Uint8Array, at = 0): Uuid {
   let text = ''
   for (let i = 0; i < 15; i += 3) {
-    const word = ((bytes[at + i] as number) << 16) | ((bytes[at + i + 1] as number) << 8) | (bytes[at + i + 2] as number)
+    const word =
+      ((bytes[at + i] as number) << 16) | ((bytes[at + i + 1] as number) << 8) | (bytes[at + i + 2] as number)
     text += digit(word >> 18) + digit(word >> 12) + digit(word >> 6) + digit(word)
   }
   const last = bytes[at + 15] as number

@@ -6,7 +6,8 @@ export function topicNameProblem(name: string): string | null {
   if (name.length === 0) return 'a topic name must not be empty'
   if (name === '.' || name === '..') return `a topic must not be named "${name}"`
   if (name.length > 249) return `a topic name has at most 249 characters, this one has ${name.length}`
-  if (!/^[a-zA-Z0-9._-]+$/.test(name)) return `topic name ${JSON.stringify(name)} has characters other than a-z, A-Z, 0-9, ".", "_" and "-"`
+  if (!/^[a-zA-Z0-9._-]+$/.test(name))
+    return `topic name ${JSON.stringify(name)} has characters other than a-z, A-Z, 0-9, ".", "_" and "-"`
   return null
 }
 

@@ -112,7 +112,11 @@ export interface Peers {
    * `accept` is called for every stream that a peer opens, with that peer's hello. It returns the stream's handler and this side's
    * hello, which reaches the opener as `opened(hello)`, or a refusal.
    */
-  listen(at: Address, accept: (hello: Uint8Array, lane: Lane, stream: PeerStream) => Accepted | Refusal, done: Done<Listener>): void
+  listen(
+    at: Address,
+    accept: (hello: Uint8Array, lane: Lane, stream: PeerStream) => Accepted | Refusal,
+    done: Done<Listener>,
+  ): void
   open(to: Address, lane: Lane, hello: Uint8Array, handler: PeerHandler): PeerStream
   /** Dials once: `refused` when nothing listens there, `alive` when something answered, else `unknown`. */
   probe(to: Address, done: (seen: 'refused' | 'alive' | 'unknown') => void): void

@@ -1,1 +1,6 @@
-export {}
+export * from './control.ts'
+export * from './hello.ts'
+export { RpcDecodeError } from './proto-message.ts'
+export type { ProtoFrame, ProtoMessage, TypeOf } from './proto-message.ts'
+export * from './raft.ts'
+export * from './replication.ts'

@@ -1,0 +1,218 @@
+import type { Uuid } from '@millrace/base'
+
+/** What the controller decided about a partition, as far as its replicas need it. Offsets and epochs are numbers. */
+export interface PartitionState {
+  readonly replicas: readonly number[]
+  readonly isr: readonly number[]
+  readonly elr: readonly number[]
+  /** -1: leaderless. */
+  readonly leader: number
+  readonly leaderEpoch: number
+  readonly partitionEpoch: number
+  /** The leader was elected outside ISR and ELR: followers may truncate below their own watermark. */
+  readonly uncleanlyElected: boolean
+  /** Already capped to the number of replicas. */
+  readonly minInsyncReplicas: number
+}
+
+/** A broker as the leader's image knows it; only unfenced ones that are not shutting down may enter the ISR. */
+export interface BrokerState {
+  readonly epoch: number
+  readonly eligible: boolean
+}
+
+export interface ReplicaIdentity {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  readonly topicId: Uuid
+  readonly partition: number
+}
+
+/** What the machine knows of its own log at the start. */
+export interface LogState {
+  readonly logStart: number
+  readonly endOffset: number
+  readonly durableEnd: number
+  readonly lastEpoch: number
+  readonly highWatermark: number
+  readonly generation: number
+}
+
+export type FlushMode = 'fsync' | 'pagecache'
+
+export interface AlterPartition {
+  readonly requestId: number
+  readonly leaderEpoch: number
+  readonly partitionEpoch: number
+  readonly isr: readonly { readonly brokerId: number; readonly brokerEpoch: number }[]
+}
+
+export type AlterResult =
+  | {
+      readonly kind: 'applied'
+      readonly isr: readonly number[]
+      readonly partitionEpoch: number
+      readonly leaderEpoch: number
+    }
+  /** A Kafka error code: 74, 95, 107, 42, 41, 3 … */
+  | { readonly kind: 'rejected'; readonly error: number }
+  /** No answer: the controller changed or the stream broke. */
+  | { readonly kind: 'lost' }
+
+/** Messages between the replicas of one partition. `to` is a broker id; the node finds the stream. */
+export type PartitionMessage =
+  | {
+      readonly kind: 'follow'
+      readonly to: number
+      readonly leaderEpoch: number
+      readonly session: number
+      readonly endOffset: number
+      readonly lastEpoch: number
+      readonly logStart: number
+    }
+  | { readonly kind: 'unfollow'; readonly to: number; readonly session: number }
+  | {
+      readonly kind: 'ack'
+      readonly to: number
+      readonly session: number
+      readonly durableEnd: number
+      readonly logStart: number
+    }
+  | {
+      readonly kind: 'accepted'
+      readonly to: number
+      readonly session: number
+      readonly leaderEpoch: number
+      readonly highWatermark: number
+      readonly logStart: number
+    }
+  | {
+      readonly kind: 'diverging'
+      readonly to: number
+      readonly session: number
+      readonly epoch: number
+      readonly endOffset: number
+    }
+  | { readonly kind: 'refused'; readonly to: number; readonly session: number; readonly code: RefusedCode }
+  | {
+      readonly kind: 'progress'
+      readonly to: number
+      readonly session: number
+      readonly highWatermark: number
+      readonly logStart: number
+    }
+
+/** retry: the leader's image is behind; fenced: the follower's epochs are old; notLeader: ask the image again. */
+export type RefusedCode = 'retry' | 'fenced' | 'notLeader' | 'outOfRange'
+
+/** The header of an Append; the node writes the batches first and then tells the machine. */
+export interface AppendHeader {
+  readonly kind: 'append'
+  readonly session: number
+  readonly baseOffset: number
+  /** Own end offset after the node wrote the batches. */
+  readonly endOffset: number
+  /** The largest batch leader epoch in the message. */
+  readonly lastEpoch: number
+  readonly highWatermark: number
+  readonly logStart: number
+}
+
+export type FromLeader =
+  | {
+      readonly kind: 'accepted'
+      readonly session: number
+      readonly leaderEpoch: number
+      readonly highWatermark: number
+      readonly logStart: number
+    }
+  | { readonly kind: 'diverging'; readonly session: number; readonly epoch: number; readonly endOffset: number }
+  | { readonly kind: 'refused'; readonly session: number; readonly code: RefusedCode }
+  | { readonly kind: 'progress'; readonly session: number; readonly highWatermark: number; readonly logStart: number }
+  | AppendHeader
+
+/**
+ * What happens to one replica. Epoch questions about the own log (`epochEnd`) are answered by the `EpochHistory` given at
+ * construction; the node keeps it equal to the log.
+ */
+export type PartitionInput =
+  | { readonly kind: 'metadata'; readonly state: PartitionState; readonly brokers: ReadonlyMap<number, BrokerState> }
+  | { readonly kind: 'appended'; readonly endOffset: number; readonly generation: number }
+  | { readonly kind: 'durable'; readonly endOffset: number; readonly generation: number }
+  | { readonly kind: 'truncated'; readonly endOffset: number; readonly generation: number }
+  | { readonly kind: 'logStart'; readonly offset: number }
+  | {
+      readonly kind: 'follow'
+      readonly from: number
+      readonly brokerEpoch: number
+      readonly leaderEpoch: number
+      readonly session: number
+      readonly endOffset: number
+      readonly lastEpoch: number
+      readonly logStart: number
+    }
+  | { readonly kind: 'unfollow'; readonly from: number; readonly session: number }
+  | {
+      readonly kind: 'ack'
+      readonly from: number
+      readonly session: number
+      readonly durableEnd: number
+      readonly logStart: number
+    }
+  | { readonly kind: 'fromLeader'; readonly from: number; readonly message: FromLeader }
+  | { readonly kind: 'peerOpened'; readonly peer: number }
+  | { readonly kind: 'peerClosed'; readonly peer: number }
+  | { readonly kind: 'alterReply'; readonly requestId: number; readonly result: AlterResult }
+  /** Own disk is full or failing: ask to leave the ISR. */
+  | { readonly kind: 'unfit'; readonly unfit: boolean }
+  | { readonly kind: 'tick'; readonly nowUs: number }
+
+/** The machine's answer. The node acts in this order: truncate, alter state, send, answer waiters. */
+export interface PartitionOutput {
+  /** Truncate the own log to this offset, then feed `truncated` before any other input. */
+  readonly truncateTo: number | null
+  /** Start the own log anew at this offset (leader's log start is above the own end), then feed `truncated`. */
+  readonly restartAt: number | null
+  /** Leader only: record (leaderEpoch, endOffset) in the epoch history before anything is appended. */
+  readonly beginEpoch: number | null
+  readonly highWatermark: number
+  readonly logStart: number
+  readonly send: readonly PartitionMessage[]
+  readonly alter: AlterPartition | null
+  /** Produces parked under this leader epoch are answered NOT_LEADER_OR_FOLLOWER. */
+  readonly failWaitersOfEpoch: number | null
+  /** The replica can not be trusted: it leaves ISR and ELR and refetches. */
+  readonly quarantine: string | null
+}
+
+export interface EpochHistory {
+  /** The largest epoch at or below `epoch` that the log knows, and where it ends; null when it knows none. */
+  epochEnd(epoch: number): { readonly epoch: number; readonly endOffset: number } | null
+}
+
+/** What the node asks between steps. */
+export interface PartitionView {
+  readonly role: 'leader' | 'follower' | 'none'
+  readonly leaderEpoch: number
+  readonly highWatermark: number
+  readonly logStart: number
+  /** Leader: a new leader's watermark has reached its epoch's start, so "latest" may be answered. */
+  readonly latestKnown: boolean
+  /** Leader: acks=all may be appended (|ISR| ≥ min.insync.replicas). */
+  readonly enoughReplicas: boolean
+  /** Leader: sessions of accepted followers and the offset each should be sent next; the node streams to them. */
+  readonly followers: readonly FollowerProgress[]
+}
+
+export interface FollowerProgress {
+  readonly brokerId: number
+  readonly session: number
+  /** What the follower's log held when it was accepted; the node moves its own send cursor from here. */
+  readonly acceptedEnd: number
+  readonly durableEnd: number
+  readonly inSync: boolean
+}
+
+export interface PartitionMachine extends PartitionView {
+  step(input: PartitionInput): PartitionOutput
+}

@@ -1,0 +1,73 @@
+import {
+  bytes,
+  choice,
+  field,
+  int32,
+  proto,
+  repeated,
+  sint32,
+  sint64,
+  string,
+  type TypeOf,
+  uint32,
+  uint64,
+} from './proto-message.ts'
+
+export const RefusedCode = choice('RefusedCode', ['retry', 'fenced', 'notLeader', 'outOfRange'])
+
+export const Follow = proto('Follow', {
+  topicId: field(1, string),
+  partition: field(2, uint32),
+  leaderEpoch: field(3, int32),
+  /** New for every Follow; messages of another session are dropped. */
+  session: field(4, uint64),
+  endOffset: field(5, uint64),
+  lastEpoch: field(6, sint32),
+  logStart: field(7, uint64),
+})
+export const Unfollow = proto('Unfollow', { session: field(1, uint64) })
+export const Ack = proto('Ack', { session: field(1, uint64), durableEnd: field(2, uint64), logStart: field(3, uint64) })
+
+/** Follower → leader: one frame a turn carries all that happened in it, in order of the lists. */
+export const FollowerFrame = proto('FollowerFrame', {
+  unfollow: repeated(1, Unfollow),
+  follow: repeated(2, Follow),
+  ack: repeated(3, Ack),
+})
+export type FollowerFrame = TypeOf<typeof FollowerFrame>
+
+export const AcceptedMessage = proto('AcceptedMessage', {
+  session: field(1, uint64),
+  leaderEpoch: field(2, int32),
+  highWatermark: field(3, uint64),
+  logStart: field(4, uint64),
+})
+export const DivergingMessage = proto('DivergingMessage', {
+  session: field(1, uint64),
+  epoch: field(2, sint32),
+  endOffset: field(3, sint64),
+})
+export const RefusedMessage = proto('RefusedMessage', { session: field(1, uint64), code: field(2, RefusedCode) })
+export const ProgressMessage = proto('ProgressMessage', {
+  session: field(1, uint64),
+  highWatermark: field(2, uint64),
+  logStart: field(3, uint64),
+})
+/** `batches` are whole record batches, back to back; several byte fields so that nothing is joined before it is written. */
+export const AppendMessage = proto('AppendMessage', {
+  session: field(1, uint64),
+  baseOffset: field(2, uint64),
+  highWatermark: field(3, uint64),
+  logStart: field(4, uint64),
+  batches: repeated(5, bytes),
+})
+
+/** Leader → follower: one frame a turn, all partitions together, at most about 1 MiB of batches. Order: as listed. */
+export const LeaderFrame = proto('LeaderFrame', {
+  refused: repeated(1, RefusedMessage),
+  diverging: repeated(2, DivergingMessage),
+  accepted: repeated(3, AcceptedMessage),
+  append: repeated(4, AppendMessage),
+  progress: repeated(5, ProgressMessage),
+})
+export type LeaderFrame = TypeOf<typeof LeaderFrame>

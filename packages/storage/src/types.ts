@@ -1,0 +1,150 @@
+import type { Done, ErrorCode, IoError, Uuid } from '@millrace/base'
+
+/** Raised by truncation: what was begun under an older generation says nothing about the log of a newer one. */
+export type Generation = number
+
+/** What the settings of a topic mean for its log. Bytes and milliseconds; `LONG_MAX` where there is no limit. */
+export interface LogConfig {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly segmentJitterMs: number
+  readonly indexIntervalBytes: number
+  readonly segmentIndexBytes: number
+  readonly maxMessageBytes: number
+  /** -1: unlimited. */
+  readonly retentionMs: number
+  /** -1: unlimited; per partition. */
+  readonly retentionBytes: number
+  readonly cleanupPolicy: readonly ('delete' | 'compact')[]
+  readonly fileDeleteDelayMs: number
+}
+
+export interface LogEvents {
+  /** The bytes below `end` are on disk. Dropped by the owner when `generation` is not the log's present one. */
+  durable(end: number, generation: Generation): void
+  /** The log can no longer be served or written: the disk failed. */
+  failed(error: IoError): void
+}
+
+/** What a read found: whole batches, in order, as parts that are sent as they are and never changed. */
+export interface LogSlice {
+  readonly parts: readonly Uint8Array[]
+  readonly bytes: number
+  /** The offset that follows the last batch. */
+  readonly nextOffset: number
+}
+
+export interface EpochEnd {
+  readonly epoch: number
+  readonly endOffset: number
+}
+
+export interface TimestampHit {
+  readonly offset: number
+  readonly timestamp: number
+  readonly leaderEpoch: number
+}
+
+/**
+ * One partition's log in Kafka's segment files. Offsets only grow; batches are stored exactly as they are given.
+ * Everything but reads and deletes happens at once, in the page cache; `LogEvents.durable` follows group commit.
+ */
+export interface PartitionLog {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly partition: number
+  /** The first offset that may be read. */
+  readonly logStart: number
+  /** The offset after the last batch. */
+  readonly endOffset: number
+  /** Everything below is known to be on disk. */
+  readonly durableEnd: number
+  readonly generation: Generation
+  /** The leader epoch of the last batch or of the last `beginEpoch`; -1 for an empty log. */
+  readonly lastEpoch: number
+  readonly sizeBytes: number
+  /** As restored from the checkpoint when the log was opened; `checkpointHighWatermark` changes it. */
+  readonly highWatermark: number
+  /** Set when recovery found rot below what was promised: nothing of this log may be served or counted. */
+  readonly quarantined: string | null
+
+  configure(config: LogConfig): void
+  /**
+   * One vectored write of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
+   * needed. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
+   */
+  append(batches: readonly Uint8Array[], nowMs: number): void
+  /** A new leader records (epoch, end offset) before it writes. */
+  beginEpoch(epoch: number): void
+  /**
+   * Whole batches from the one that contains `from`, at most `maxBytes` except that the first batch always comes whole, none that
+   * starts at or above `below`. Served from the tail cache in the same call (returned), else null and `done` is called later.
+   */
+  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null
+  /** Removes everything at and above `offset`; raises the generation; durable before the next durable report. */
+  truncate(offset: number): void
+  /** Forgets everything and starts empty at `offset` (a follower whose leader's log start is above its end). */
+  restart(offset: number): void
+  /** Moves `logStart` up (DeleteRecords, or the leader's log start); removes whole segments below it. */
+  advanceLogStart(offset: number): void
+  /** The largest epoch at or below `epoch` that the log knows, and where it ends; null when it knows none. */
+  epochEnd(epoch: number): EpochEnd | null
+  /** The first record at or after `timestamp`, or null. A special timestamp of ListOffsets is the caller's affair. */
+  offsetForTimestamp(timestamp: number, done: Done<TimestampHit | null>): void
+  /** The record with the largest timestamp, or null for an empty log. */
+  maxTimestamp(done: Done<TimestampHit | null>): void
+  checkpointHighWatermark(offset: number): void
+  /** Applies delete retention; whole segments below `highWatermark` only. Returns the new log start. */
+  applyRetention(highWatermark: number, nowMs: number): number
+  close(done: Done<void>): void
+}
+
+/** What a log directory holds at start. */
+export interface OpenedLogs {
+  readonly logs: readonly PartitionLog[]
+  /** Whether the last stop was clean (its marker was there; it is removed by opening). */
+  readonly clean: boolean
+  /** Partitions whose recovery cut below the checkpointed watermark, or that are quarantined. */
+  readonly damaged: readonly { readonly topicId: Uuid; readonly partition: number; readonly reason: string }[]
+}
+
+/** One of `log.dirs`. All its logs share one sync scheduler. */
+export interface LogDirectory {
+  readonly path: string
+  readonly directoryId: Uuid
+  /** Recovers what an unclean stop left; a folder whose topic id `known` refuses is moved aside, never opened. */
+  open(done: Done<OpenedLogs>): void
+  /** Makes the folder and its `partition.metadata` (synced before the first append). */
+  create(request: CreateLog, done: Done<PartitionLog>): void
+  /** Renames the folder to `<topic>-<partition>.<uuid>-delete`, then removes it after `delayMs`. */
+  delete(log: PartitionLog, delayMs: number): void
+  /** Moves a folder of a topic that the cluster does not know to `stray/`, never appended to again. */
+  moveAside(log: PartitionLog, done: Done<void>): void
+  /** Puts a quarantined or diverged log's bytes aside and begins an empty one at `offset`. */
+  replace(log: PartitionLog, offset: number, done: Done<PartitionLog>): void
+  /** Writes the checkpoints: recovery points, watermarks, log starts. */
+  checkpoint(done: Done<void>): void
+  /** Syncs, checkpoints, and writes the clean-shutdown marker. */
+  close(done: Done<void>): void
+  readonly usableBytes: number
+  readonly totalBytes: number
+  /** Below the reserve appends are refused with 56 until space is back. */
+  readonly full: boolean
+}
+
+export interface CreateLog {
+  readonly topic: string
+  readonly topicId: Uuid
+  readonly partition: number
+  readonly config: LogConfig
+  /** Where an empty log starts; 0 for a new partition. */
+  readonly startOffset: number
+  readonly events: LogEvents
+}
+
+export type FlushMode = 'fsync' | 'pagecache'
+
+/** The outcome of checking a client's batch before it is appended. */
+export type BatchVerdict =
+  | { readonly error: typeof ErrorCode.NONE }
+  | { readonly error: ErrorCode; readonly message: string }
