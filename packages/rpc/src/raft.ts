@@ -1,16 +1,4 @@
-import {
-  bool,
-  bytes,
-  choice,
-  field,
-  frame,
-  int64,
-  proto,
-  repeated,
-  string,
-  int32,
-  uint64,
-} from './proto-message.ts'
+import { bool, bytes, choice, field, frame, int64, proto, repeated, string, int32, uint64 } from './proto-message.ts'
 
 export const RaftEntryKind = choice('RaftEntryKind', ['data', 'noop', 'voters'])
 export const RaftEntry = proto('RaftEntry', {

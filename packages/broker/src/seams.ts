@@ -1,0 +1,141 @@
+import type { Address, Done, ErrorCode, Uuid, World } from '@millrace/base'
+import type { ClusterImage, PartitionImage } from '@millrace/metadata'
+import type { FlushMode, LogSlice, TimestampHit } from '@millrace/storage'
+
+/** How a broker is set up. Values are already validated; times in milliseconds. */
+export interface BrokerConfig {
+  readonly nodeId: number
+  readonly rack: string | null
+  readonly incarnationId: Uuid
+  /** Client listeners: where to bind, and what clients are told. */
+  readonly listeners: readonly BrokerListenerConfig[]
+  /** Where other nodes reach this node's peer listener. */
+  readonly peerAddress: Address
+  /** All nodes that may lead the controller quorum. */
+  readonly controllers: readonly { readonly id: number; readonly address: Address }[]
+  readonly logDirs: readonly { readonly path: string; readonly directoryId: Uuid }[]
+  readonly flushMode: FlushMode
+  /** Every key of server.properties as text, for DescribeConfigs and topic defaults. */
+  readonly properties: ReadonlyMap<string, string>
+  readonly heartbeatMs: number
+  readonly sessionTimeoutMs: number
+  readonly replicaLagTimeMaxMs: number
+  readonly maxRequestBytes: number
+  readonly idleConnectionMs: number
+  readonly controlledShutdownTimeoutMs: number
+}
+
+export interface BrokerListenerConfig {
+  readonly name: string
+  readonly bind: Address
+  readonly advertised: Address
+  readonly securityProtocol: 'PLAINTEXT'
+}
+
+/** The answer to an append. `baseOffset`, `logStart` and `logAppendTimeMs` are -1 where there is an error or nothing to tell. */
+export type AppendAnswer = (error: ErrorCode, baseOffset: number, logStart: number, logAppendTimeMs: number) => void
+
+export interface ReadLimits {
+  readonly maxBytes: number
+  /** The fetcher's idea of the leader epoch; -1 skips the check. */
+  readonly currentLeaderEpoch: number
+  /** 0 read uncommitted, 1 read committed. */
+  readonly isolation: 0 | 1
+}
+
+/** Where a partition stands for a consumer. `error` is 0 when the other fields count. */
+export interface FetchState {
+  readonly error: ErrorCode
+  readonly highWatermark: number
+  readonly lastStableOffset: number
+  readonly logStart: number
+  /** Bytes that could be served from the offset on, an estimate that is 0 only when nothing can be. */
+  readonly availableBytes: number
+}
+
+/**
+ * A partition replica on this broker, as the Kafka handlers see it. Everything answers in terms of protocol outcomes; nothing here
+ * waits on a promise. Epoch fences, the sleeping-node rule and "own registration applied" are checked inside.
+ */
+export interface Replica {
+  readonly topicId: Uuid
+  readonly topic: string
+  readonly partition: number
+  /**
+   * Stages one checked batch (a slice of the request frame, which it may patch and keep). The write happens at the end of this turn,
+   * one per partition; acks 1 is answered then, acks -1 when the watermark passes, acks 0 never except with an error.
+   * The answer comes once, never inside this call.
+   */
+  append(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void
+  fetchState(offset: number, limits: ReadLimits): FetchState
+  /** Whole batches below the watermark; as PartitionLog.read. Check `fetchState` first. */
+  read(offset: number, limits: ReadLimits, done: Done<LogSlice>): LogSlice | null
+  /** LEADER_NOT_AVAILABLE / OFFSET_NOT_AVAILABLE mapping by request version is the handler's affair: this gives 78. */
+  latestOffset(currentLeaderEpoch: number, isolation: 0 | 1): OffsetAnswer
+  earliestOffset(currentLeaderEpoch: number): OffsetAnswer
+  /** A hit at or beyond the watermark is null. */
+  offsetForTimestamp(
+    timestamp: number,
+    currentLeaderEpoch: number,
+    done: (error: ErrorCode, hit: TimestampHit | null) => void,
+  ): void
+  maxTimestamp(currentLeaderEpoch: number, done: (error: ErrorCode, hit: TimestampHit | null) => void): void
+  /** OffsetForLeaderEpoch: (-1, -1) when unknown. */
+  epochEnd(
+    epoch: number,
+    currentLeaderEpoch: number,
+  ): { readonly error: ErrorCode; readonly epoch: number; readonly endOffset: number }
+  /** DeleteRecords; -1 is the watermark. Answers the new low watermark once every replica has it, or REQUEST_TIMED_OUT from the handler. */
+  deleteRecords(offset: number, done: (error: ErrorCode, lowWatermark: number) => void): void
+  /** Calls `moved` at the end of each turn in which the watermark rose, the log start moved, or leadership changed; returns the undo. */
+  watch(moved: () => void): () => void
+  readonly sizeBytes: number
+  /** log end − watermark, for DescribeLogDirs of followers. */
+  readonly lag: number
+}
+
+/** All replicas of this broker, and why one is missing. */
+export interface Replicas {
+  /** The local replica, or the error a client gets: 3 unknown, 6 not here, 56 offline, 100 unknown id. */
+  find(topic: string, partition: number): Replica | ErrorCode
+  findById(topicId: Uuid, partition: number): Replica | ErrorCode
+  all(): Iterable<Replica>
+  directories(): readonly {
+    readonly path: string
+    readonly usableBytes: number
+    readonly totalBytes: number
+    readonly error: ErrorCode
+    readonly replicas: readonly Replica[]
+  }[]
+}
+
+/** What the admin handlers need of the controller. */
+export interface ControllerLink {
+  /**
+   * Sends an admin request (Kafka encoding, body only) to the active controller and answers once this broker has applied what it
+   * decided. NOT_CONTROLLER or REQUEST_TIMED_OUT when no controller decided in time.
+   */
+  forward(request: ForwardRequest, done: (error: ErrorCode, body: Uint8Array | null) => void): void
+  /** The active controller's node id, or -1. */
+  readonly controllerId: number
+  readonly brokerEpoch: number
+}
+
+export interface ForwardRequest {
+  readonly apiKey: number
+  readonly apiVersion: number
+  readonly clientId: string
+  readonly body: Uint8Array
+  readonly timeoutMs: number
+}
+
+/** What every Kafka handler gets. */
+export interface BrokerContext {
+  readonly world: World
+  readonly config: BrokerConfig
+  readonly image: ClusterImage
+  readonly replicas: Replicas
+  readonly controller: ControllerLink
+}
+
+export type { PartitionImage }
