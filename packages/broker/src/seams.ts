@@ -43,6 +43,12 @@ export interface ReadLimits {
   readonly isolation: 0 | 1
 }
 
+export interface OffsetAnswer {
+  readonly error: ErrorCode
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
 /** Where a partition stands for a consumer. `error` is 0 when the other fields count. */
 export interface FetchState {
   readonly error: ErrorCode
