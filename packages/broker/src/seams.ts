@@ -5,6 +5,10 @@ import type { FlushMode, LogSlice, TimestampHit } from '@millrace/storage'
 /** How a broker is set up. Values are already validated; times in milliseconds. */
 export interface BrokerConfig {
   readonly nodeId: number
+  /** As the directories' `meta.properties` has it; null until this node met its cluster. Another cluster's controller is refused. */
+  readonly clusterId: Uuid | null
+  /** Called once, when a null `clusterId` becomes known through registration: the owner writes it into `meta.properties`. */
+  readonly clusterIdLearned: (id: Uuid) => void
   readonly rack: string | null
   readonly incarnationId: Uuid
   /** Client listeners: where to bind, and what clients are told. */
