@@ -1,1 +1,10 @@
-export {}
+export * from './clock.ts'
+export * from './contract/contract-case.ts'
+export * from './contract/disk-contract.ts'
+export * from './disk/memory-disk.ts'
+export * from './disk/node-disk.ts'
+export * from './io-error.ts'
+export * from './logger.ts'
+export * from './memory-logger.ts'
+export * from './random.ts'
+export * from './timers.ts'
