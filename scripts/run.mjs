@@ -16,6 +16,7 @@ const COMMANDS = {
   millrace: ['packages/cli/src/main.ts'],
   test: ['scripts/check.ts', '--all'],
   check: ['scripts/check.ts'],
+  'e2e:failover': ['test-e2e/src/failover.ts'],
   format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
 }
 

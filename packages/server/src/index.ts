@@ -1,1 +1,3 @@
-export {}
+export { openDirectories, type FormattedDirectory } from './directories.ts'
+export { readNodeConfig, type NodeConfig, type ReadConfig } from './node-config.ts'
+export { parseProperties, type ConfigProblem, type Property } from './properties.ts'
