@@ -181,7 +181,7 @@ export interface RaftStoreFactory {
   open(path: string, done: Done<RaftStore>): void
 }
 
-/** What `load` found wrong; the node then starts non-voting and refetches. */
+/** What `open` found wrong, now or at an earlier start; the log is empty then and the node starts non-voting and refetches. */
 export interface Damage {
   readonly reason: string
 }
@@ -204,7 +204,7 @@ export interface RaftStore {
   close(done: Done<void>): void
 }
 
-/** One atomic change. Applied in this order: hard state, truncate, trim, append. */
+/** One atomic change. Applied in this order: hard state, truncate, trim, restart, append. */
 export interface RaftWrite {
   /** Rises by one with every write of an incarnation; `persisted` names it. */
   readonly token: number
@@ -216,6 +216,11 @@ export interface RaftWrite {
   readonly trimTo?: number
   /** Empties the log: the next entry appended is this index. Used when a snapshot replaces the log. */
   readonly restartAt?: number
+  /**
+   * Ends the damage that `load` told: the node has refetched all that it may ever have acknowledged, or has become another voter. Until
+   * it is written every load tells the damage again, because a half refetched log looks like a whole one.
+   */
+  readonly healed?: boolean
 }
 
 /** Structured logging: one line per event worth acting on. Field names are the product's words: node, partition, epoch. */

@@ -68,12 +68,12 @@ export class SeededRandom implements Random {
 function next(words: Words): number {
   const [a, b, c, d] = words as unknown as [number, number, number, number]
   const result = Math.imul(rotate(Math.imul(b, 5), 7), 9) >>> 0
-  words[2] = c ^ a
-  words[3] = d ^ b
-  words[1] = b ^ (words[2] as number)
-  words[0] = a ^ (words[3] as number)
-  words[2] = (words[2] as number) ^ (b << 9)
-  words[3] = rotate(words[3] as number, 11)
+  const third = c ^ a
+  const fourth = d ^ b
+  words[0] = a ^ fourth
+  words[1] = b ^ third
+  words[2] = third ^ (b << 9)
+  words[3] = rotate(fourth, 11)
   return result
 }
 

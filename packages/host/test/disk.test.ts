@@ -1,29 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { describe, test } from 'vitest'
 import { diskContract, MemoryDisk, NodeDisk, SystemClock, untilReal } from '../src/index.ts'
 import type { DiskHost } from '../src/index.ts'
+import { holdTo, temporaryFolder } from './contracts.ts'
 
-function nodeHost(): Promise<DiskHost> {
-  const root = mkdtempSync(join(tmpdir(), 'millrace-disk-'))
-  return Promise.resolve({
-    disk: new NodeDisk(),
-    root,
-    until: untilReal,
-    end: () => Promise.resolve(rmSync(root, { recursive: true })),
-  })
+async function nodeHost(): Promise<DiskHost> {
+  const folder = temporaryFolder()
+  return { disk: new NodeDisk(), root: folder.path, until: untilReal, end: async () => folder.remove() }
 }
 
-function memoryHost(): Promise<DiskHost> {
+async function memoryHost(): Promise<DiskHost> {
   const disk = new MemoryDisk({ clock: new SystemClock() })
-  return Promise.resolve({ disk, root: '', until: untilReal, end: () => Promise.resolve() })
+  return { disk, root: '', until: untilReal, end: async () => {} }
 }
 
-describe('the disk of the machine', () => {
-  for (const { name, run } of diskContract(nodeHost)) test(name, run)
-})
-
-describe('the disk in memory', () => {
-  for (const { name, run } of diskContract(memoryHost)) test(name, run)
-})
+holdTo('the disk of the machine', diskContract(nodeHost))
+holdTo('the disk in memory', diskContract(memoryHost))

@@ -1,0 +1,25 @@
+import { join } from 'node:path'
+import {
+  LevelStoreFactory,
+  MemoryLogger,
+  MemoryRaftStores,
+  raftStoreContract,
+  SystemClock,
+  SystemTimers,
+  untilReal,
+} from '../src/index.ts'
+import type { RaftStoreHost } from '../src/index.ts'
+import { holdTo, temporaryFolder } from './contracts.ts'
+
+async function levelHost(): Promise<RaftStoreHost> {
+  const folder = temporaryFolder()
+  const stores = new LevelStoreFactory({ timers: new SystemTimers(new SystemClock()), log: new MemoryLogger() })
+  return { stores, path: join(folder.path, 'raft'), until: untilReal, end: async () => folder.remove() }
+}
+
+async function memoryHost(): Promise<RaftStoreHost> {
+  return { stores: new MemoryRaftStores(), path: 'raft', until: untilReal, end: async () => {} }
+}
+
+holdTo('the raft store in LevelDB', raftStoreContract(levelHost))
+holdTo('the raft store in memory', raftStoreContract(memoryHost))
