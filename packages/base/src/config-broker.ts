@@ -1,0 +1,178 @@
+import type { ConfigKey } from './config.ts'
+import { INERT_BROKER_KEYS } from './config-inert.ts'
+import { TOPIC_KEYS } from './config-topic.ts'
+import { boolean, int, list, long, oneOf, ruleOfType, text } from './config-values.ts'
+import type { ValueRule } from './config-values.ts'
+
+type Declared = readonly [rule: ValueRule, fallback: string | null, documentation: string, dynamic?: 'dynamic']
+
+/** Keys of the broker itself, as opposed to defaults of topics. */
+const OWN: Readonly<Record<string, Declared>> = {
+  'advertised.listeners': [
+    list,
+    null,
+    'What clients are told to connect to, NAME://host:port for each listener. Without it: the listeners themselves.',
+  ],
+  'auto.create.topics.enable': [boolean, 'true', 'Whether asking for an unknown topic creates it.'],
+  'auto.leader.rebalance.enable': [
+    boolean,
+    'true',
+    'Whether leaderships move back to the first replica of each partition once it is in sync again.',
+  ],
+  'broker.heartbeat.interval.ms': [
+    int({ min: 1 }),
+    '2000',
+    'How often a broker tells the controller that it is alive.',
+  ],
+  'broker.id': [int({ min: -1 }), '-1', 'The old name of node.id.'],
+  'broker.rack': [
+    text,
+    null,
+    'Where the node stands. Replicas of a partition avoid sharing a rack; give the nodes of one machine the same.',
+  ],
+  'broker.session.timeout.ms': [
+    int({ min: 1 }),
+    '9000',
+    'How long a silent broker keeps its leaderships. One whose process is gone loses them at once.',
+  ],
+  'connections.max.idle.ms': [long(), '600000', 'A client connection idle for this long is closed; below 0 never.'],
+  'controlled.shutdown.enable': [boolean, 'true', 'Whether a stopping broker first hands over its leaderships.'],
+  'controlled.shutdown.timeout.ms': [
+    int({ min: 0 }),
+    '30000',
+    'How long a stopping broker waits for its leaderships to move before it stops all the same.',
+  ],
+  'controller.listener.names': [list, null, 'The listeners, of those in listeners, that other nodes connect to.'],
+  'controller.quorum.election.timeout.ms': [
+    int({ min: 1 }),
+    '1000',
+    'How long a controller without word of the leader waits before it asks for an election.',
+  ],
+  'controller.quorum.voters': [
+    list,
+    '',
+    'The nodes that may lead the controller quorum: id@host:port, with commas between.',
+  ],
+  'default.replication.factor': [int({ min: 1 }), '1', 'Replicas of a topic whose creator names no number.'],
+  'delete.topic.enable': [boolean, 'true', 'Whether topics can be deleted.'],
+  'fetch.max.bytes': [
+    int({ min: 1024 }),
+    '57671680',
+    'The most that one fetch is answered with, whatever it asks for.',
+  ],
+  'flush.mode': [
+    oneOf('fsync', 'pagecache'),
+    'fsync',
+    'fsync: acks=all is answered once the records are on the disk of every in-sync replica. pagecache: once they are in its memory.',
+  ],
+  'inter.broker.listener.name': [text, null, 'The client listener that tools on this cluster use first.'],
+  'leader.imbalance.check.interval.seconds': [
+    long({ min: 1 }),
+    '300',
+    'How often the controller looks for leaderships to move back to the first replica.',
+  ],
+  'listener.security.protocol.map': [
+    text,
+    'SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT',
+    'The security protocol of each listener name.',
+  ],
+  listeners: [list, 'PLAINTEXT://:9092', 'Where the node listens, NAME://host:port with commas between.'],
+  'log.dir': [list, '/tmp/millrace', 'The folder of the partition logs, when log.dirs is not given.'],
+  'log.dirs': [list, null, 'The folders of the partition logs, with commas between.'],
+  'log.retention.check.interval.ms': [long({ min: 1 }), '300000', 'How often old segments are looked for.'],
+  'metadata.log.dir': [text, null, 'The folder of the controller log. Without it: the first of the log folders.'],
+  'metadata.log.max.record.bytes.between.snapshots': [
+    long({ min: 1 }),
+    '20971520',
+    'A snapshot of the metadata is taken once this many bytes of its log have been written since the last.',
+  ],
+  'node.id': [int({ min: 0 }), null, 'The number of this node, unique in the cluster.'],
+  'num.partitions': [int({ min: 1 }), '1', 'Partitions of a topic whose creator names no number.'],
+  'peer.listener.name': [
+    text,
+    null,
+    'The listener, of those in listeners, that other nodes connect to. Without it: the first controller listener.',
+  ],
+  'process.roles': [list, null, 'What this node is: broker, controller, or both.'],
+  'replica.high.watermark.checkpoint.interval.ms': [long({ min: 1 }), '5000', 'How often high watermarks are saved.'],
+  'replica.lag.time.max.ms': [
+    long({ min: 1 }),
+    '30000',
+    'A follower that has not caught up for this long leaves the in-sync replicas.',
+  ],
+  'socket.request.max.bytes': [int({ min: 1 }), '104857600', 'The largest request that a client may send.'],
+}
+
+/** Defaults of topic keys whose broker key says it in another unit, so the topic's rule does not fit. */
+const UNITS: Readonly<Record<string, readonly [rule: ValueRule, fallback: string | null]>> = {
+  'log.flush.interval.ms': [long(), null],
+  'log.retention.hours': [int(), '168'],
+  'log.retention.minutes': [int(), null],
+  'log.retention.ms': [long(), null],
+  'log.roll.hours': [int({ min: 1 }), '168'],
+  'log.roll.jitter.hours': [int({ min: 0 }), '0'],
+  'log.roll.jitter.ms': [long(), null],
+  'log.roll.ms': [long(), null],
+}
+
+/** Broker keys that may not change while the broker runs although the topic keys that they stand in for may. */
+const FIXED = new Set([
+  'log.flush.scheduler.interval.ms',
+  'log.retention.hours',
+  'log.retention.minutes',
+  'log.roll.hours',
+  'log.roll.jitter.hours',
+])
+
+/** Every key of server.properties that is known, by name. Unknown ones are accepted too, without effect. */
+export const BROKER_KEYS: ReadonlyMap<string, ConfigKey> = new Map(
+  [...ownKeys(), ...topicDefaults(), ...inertKeys()]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((key) => [key.name, key]),
+)
+
+function ownKeys(): readonly ConfigKey[] {
+  return Object.entries(OWN).map(([name, [rule, fallback, documentation, dynamic]]) => ({
+    ...brokerKey(name, rule, fallback),
+    documentation,
+    dynamic: dynamic === 'dynamic',
+  }))
+}
+
+function topicDefaults(): readonly ConfigKey[] {
+  const keys: ConfigKey[] = []
+  for (const topicKey of TOPIC_KEYS.values())
+    for (const { name } of topicKey.brokerKeys) {
+      const [rule, fallback] = UNITS[name] ?? [topicKey, topicKey.default]
+      keys.push({
+        ...brokerKey(name, rule, fallback),
+        documentation: `The default of the topic setting ${topicKey.name}. ${topicKey.documentation}`,
+        effect: topicKey.effect,
+        dynamic: !FIXED.has(name),
+      })
+    }
+  return keys
+}
+
+function inertKeys(): readonly ConfigKey[] {
+  return INERT_BROKER_KEYS.map(([name, type, fallback, dynamic]) => ({
+    ...brokerKey(name, ruleOfType(type), fallback),
+    documentation: 'Known to Kafka and accepted; without effect here.',
+    effect: 'none',
+    dynamic: dynamic === 'dynamic',
+  }))
+}
+
+function brokerKey(name: string, rule: ValueRule, fallback: string | null): ConfigKey {
+  return {
+    name,
+    type: rule.type,
+    default: fallback,
+    documentation: '',
+    scope: 'broker',
+    effect: 'yes',
+    dynamic: false,
+    brokerKeys: [],
+    problem: rule.problem,
+  }
+}
