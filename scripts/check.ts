@@ -26,7 +26,7 @@ async function types(): Promise<boolean> {
     .map((name) => join(root, 'packages', name, 'tsconfig.json'))
     .filter((path) => existsSync(path))
   let good = true
-  for (const project of [...projects, join(root, 'tsconfig.tests.json')])
+  for (const project of [...projects, join(root, 'tsconfig.json')])
     good = (await command(bin('tsc'), ['-p', project])) && good
   return good
 }

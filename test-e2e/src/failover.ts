@@ -51,7 +51,12 @@ class NumberedWriter {
   private async run(): Promise<void> {
     while (!this.stopped) {
       const number = this.next++
-      await this.producer.send({ topic: TOPIC, acks: -1, timeout: 5_000, messages: [{ key: null, value: String(number) }] })
+      await this.producer.send({
+        topic: TOPIC,
+        acks: -1,
+        timeout: 5_000,
+        messages: [{ key: null, value: String(number) }],
+      })
       this.acknowledged.push(number)
       this.times.push(performance.now())
     }
@@ -69,7 +74,8 @@ async function waitForIsr(admin: Admin, size: number, timeoutMs: number): Promis
   for (;;) {
     const { isr, leader } = await partitionState(admin).catch(() => ({ isr: [] as number[], leader: -1 }))
     if (isr.length >= size && leader >= 0) return
-    if (Date.now() > deadline) throw new Error(`the ISR is ${isr.join(',')} after ${timeoutMs} ms, expected ${size} members`)
+    if (Date.now() > deadline)
+      throw new Error(`the ISR is ${isr.join(',')} after ${timeoutMs} ms, expected ${size} members`)
     await sleep(50)
   }
 }
@@ -114,13 +120,34 @@ async function killLeader(cluster: ProcessCluster, admin: Admin, writer: Numbere
 async function main(): Promise<boolean> {
   process.stdout.write(`starting three processes, then ${KILLS} kills of the leader\n`)
   const cluster = await ProcessCluster.start(3)
-  const kafka = new Kafka({ clientId: 'failover', brokers: cluster.bootstrap, logLevel: logLevel.NOTHING, retry: RETRY, connectionTimeout: 500, requestTimeout: 5_000 })
+  const kafka = new Kafka({
+    clientId: 'failover',
+    brokers: cluster.bootstrap,
+    logLevel: logLevel.NOTHING,
+    retry: RETRY,
+    connectionTimeout: 500,
+    requestTimeout: 5_000,
+  })
   const admin = kafka.admin()
-  const producer = kafka.producer({ maxInFlightRequests: 1, allowAutoTopicCreation: false, retry: RETRY, metadataMaxAge: 60_000 })
+  const producer = kafka.producer({
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    retry: RETRY,
+    metadataMaxAge: 60_000,
+  })
   let good = false
   try {
     await admin.connect()
-    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1, replicationFactor: 3, configEntries: [{ name: 'min.insync.replicas', value: '2' }] }] })
+    await admin.createTopics({
+      topics: [
+        {
+          topic: TOPIC,
+          numPartitions: 1,
+          replicationFactor: 3,
+          configEntries: [{ name: 'min.insync.replicas', value: '2' }],
+        },
+      ],
+    })
     await producer.connect()
     const writer = new NumberedWriter(producer)
     writer.start()

@@ -31,7 +31,11 @@ export class NodeProcess {
   }
 
   start(): void {
-    const child = spawn(process.execPath, [join(root, 'packages/cli/src/main.ts'), 'server', '--config', this.configFile], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(
+      process.execPath,
+      [join(root, 'packages/cli/src/main.ts'), 'server', '--config', this.configFile],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
     const log = createWriteStream(this.logFile, { flags: 'a' })
     child.stdout.pipe(log)
     child.stderr.pipe(log)
@@ -52,7 +56,8 @@ export class NodeProcess {
     const deadline = Date.now() + timeoutMs
     while (!(await answers(this.port))) {
       if (!this.running) throw new Error(`node ${this.id} ended before it listened; its log is ${this.logFile}`)
-      if (Date.now() > deadline) throw new Error(`node ${this.id} did not listen within ${timeoutMs} ms; its log is ${this.logFile}`)
+      if (Date.now() > deadline)
+        throw new Error(`node ${this.id} did not listen within ${timeoutMs} ms; its log is ${this.logFile}`)
       await sleep(20)
     }
   }

@@ -3,7 +3,11 @@ import { spawnSync } from 'node:child_process'
 import { createClient } from '@millrace/client'
 
 /** The values of a topic's partition, in offset order, and which program read them. */
-export async function readBack(bootstrap: readonly string[], topic: string, partition: number): Promise<{ values: string[]; reader: string }> {
+export async function readBack(
+  bootstrap: readonly string[],
+  topic: string,
+  partition: number,
+): Promise<{ values: string[]; reader: string }> {
   const args = ['-C', '-b', bootstrap.join(','), '-t', topic, '-p', String(partition), '-o', 'beginning', '-e', '-q']
   const kcat = spawnSync('kcat', args, { encoding: 'utf8', maxBuffer: 1 << 30, timeout: 60_000 })
   if (kcat.error === undefined) {
