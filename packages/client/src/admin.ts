@@ -9,7 +9,7 @@ import {
 } from '@millrace/protocol'
 import type { Cluster, TopicMetadata } from './cluster.ts'
 import { EARLIEST, LATEST, offsetOf } from './consumer.ts'
-import { KafkaError } from './errors.ts'
+import { ConnectionError, KafkaError } from './errors.ts'
 
 export interface NewTopic {
   readonly name: string
@@ -161,6 +161,14 @@ export class Admin {
       .map(({ brokerId, host, port, rack }) => ({ id: brokerId, host, port, rack }))
       .toSorted((a, b) => a.id - b.id)
     return { clusterId: answer.clusterId, controllerId: answer.controllerId, brokers }
+  }
+
+  /** Resolves once at least `count` brokers serve clients. Rejects after the retry timeout. */
+  async waitForBrokers(count: number): Promise<void> {
+    await this.cluster.retrying(`${count} brokers`, async () => {
+      const { brokers } = await this.describeCluster()
+      if (brokers.length < count) throw new ConnectionError(`${brokers.length} of ${count} brokers serve clients`)
+    })
   }
 
   /** The first offset and the one after the last committed record. */

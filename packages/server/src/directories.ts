@@ -18,13 +18,25 @@ const FORMAT = 'millrace-1'
  * Reads the identity of every folder and formats the empty ones. Refuses, with the way out, a folder of Apache Kafka's, of another
  * node, of another cluster, or one that holds files of somebody else.
  */
-export async function openDirectories(world: World, paths: readonly string[], nodeId: number): Promise<readonly FormattedDirectory[]> {
+export async function openDirectories(
+  world: World,
+  paths: readonly string[],
+  nodeId: number,
+): Promise<readonly FormattedDirectory[]> {
   const found: FormattedDirectory[] = []
   for (const path of paths) found.push(await openDirectory(world, path, nodeId))
   const clusters = new Set(found.flatMap(({ clusterId }) => (clusterId === null ? [] : [clusterId])))
-  if (clusters.size > 1) throw foreign(`The folders ${paths.join(', ')} belong to different clusters (${[...clusters].join(', ')}).`, 'Name only folders of one cluster in log.dirs.')
+  if (clusters.size > 1)
+    throw foreign(
+      `The folders ${paths.join(', ')} belong to different clusters (${[...clusters].join(', ')}).`,
+      'Name only folders of one cluster in log.dirs.',
+    )
   const ids = new Set(found.map(({ directoryId }) => directoryId))
-  if (ids.size < found.length) throw foreign(`Two of the folders ${paths.join(', ')} have the same directory.id.`, 'One is a copy of the other: remove the copy from log.dirs.')
+  if (ids.size < found.length)
+    throw foreign(
+      `Two of the folders ${paths.join(', ')} have the same directory.id.`,
+      'One is a copy of the other: remove the copy from log.dirs.',
+    )
   return found
 }
 
@@ -34,7 +46,10 @@ async function openDirectory(world: World, path: string, nodeId: number): Promis
   if (text !== null) return readMeta(path, text, nodeId)
   const strangers = entries.filter(({ name }) => name !== 'lost+found' && name !== `${META}.tmp`)
   if (strangers.length > 0)
-    throw foreign(`${path} has no ${META} but is not empty (${strangers[0]?.name}).`, 'Name an empty folder in log.dirs, or put its meta.properties back if it was lost.')
+    throw foreign(
+      `${path} has no ${META} but is not empty (${strangers[0]?.name}).`,
+      'Name an empty folder in log.dirs, or put its meta.properties back if it was lost.',
+    )
   const fresh = { path, directoryId: randomUuid(world.random), clusterId: null }
   await writeMeta(world, fresh, nodeId)
   world.log.info({ directory: path, directoryId: fresh.directoryId }, 'folder formatted')
@@ -50,11 +65,21 @@ function readMeta(path: string, text: string, nodeId: number): FormattedDirector
       `${path} was formatted by Apache Kafka.`,
       'Millrace does not take over the folders of another broker: name an empty folder in log.dirs, and copy the topics over with a client or MirrorMaker.',
     )
-  if (values.get('format') !== FORMAT) throw foreign(`${path} has the format ${values.get('format')}, this version reads ${FORMAT}.`, 'Start the version that wrote it.')
+  if (values.get('format') !== FORMAT)
+    throw foreign(
+      `${path} has the format ${values.get('format')}, this version reads ${FORMAT}.`,
+      'Start the version that wrote it.',
+    )
   if (values.get('node.id') !== String(nodeId))
-    throw foreign(`${path} belongs to node ${values.get('node.id')}, this is node ${nodeId}.`, 'Set node.id back, or name another folder in log.dirs.')
+    throw foreign(
+      `${path} belongs to node ${values.get('node.id')}, this is node ${nodeId}.`,
+      'Set node.id back, or name another folder in log.dirs.',
+    )
   if (!isUuid(directoryId) || (clusterId !== null && !isUuid(clusterId)))
-    throw foreign(`${path}/${META} is damaged.`, 'Restore it from a backup; or empty the folder, and the node comes back as a new replica.')
+    throw foreign(
+      `${path}/${META} is damaged.`,
+      'Restore it from a backup; or empty the folder, and the node comes back as a new replica.',
+    )
   return { path, directoryId, clusterId }
 }
 
@@ -64,7 +89,13 @@ function foreign(message: string, fix: string): MillraceError {
 
 /** Records which cluster a folder belongs to; durable when it resolves. */
 export async function writeMeta(world: World, directory: FormattedDirectory, nodeId: number): Promise<void> {
-  const lines = ['# Written by Millrace. Do not edit.', `format=${FORMAT}`, 'version=1', `node.id=${nodeId}`, `directory.id=${directory.directoryId}`]
+  const lines = [
+    '# Written by Millrace. Do not edit.',
+    `format=${FORMAT}`,
+    'version=1',
+    `node.id=${nodeId}`,
+    `directory.id=${directory.directoryId}`,
+  ]
   if (directory.clusterId !== null) lines.push(`cluster.id=${directory.clusterId}`)
   await replaceText(world.disk, directory.path, META, `${lines.join('\n')}\n`)
 }

@@ -17,8 +17,14 @@ export function parseListeners(text: string): { listeners: readonly ParsedListen
     const match = /^([A-Za-z0-9_.-]+):\/\/(\[[0-9a-fA-F:.]+\]|[^:/]*):(\d+)$/.exec(item)
     const port = Number(match?.[3])
     if (match === null || port > 65_535) problems.push(`"${item}" is not NAME://host:port`)
-    else if (listeners.some(({ name }) => name === match[1]?.toUpperCase())) problems.push(`listener ${match[1]} appears twice`)
-    else listeners.push({ name: (match[1] as string).toUpperCase(), host: (match[2] as string).replace(/^\[|\]$/g, ''), port })
+    else if (listeners.some(({ name }) => name === match[1]?.toUpperCase()))
+      problems.push(`listener ${match[1]} appears twice`)
+    else
+      listeners.push({
+        name: (match[1] as string).toUpperCase(),
+        host: (match[2] as string).replace(/^\[|\]$/g, ''),
+        port,
+      })
   }
   return { listeners, problems }
 }
@@ -36,7 +42,10 @@ export function parseProtocolMap(text: string): { map: ReadonlyMap<string, strin
 }
 
 /** Reads `controller.quorum.voters`: `id@host:port`, separated by commas. */
-export function parseVoters(text: string): { voters: readonly { id: number; address: Address }[]; problems: readonly string[] } {
+export function parseVoters(text: string): {
+  voters: readonly { id: number; address: Address }[]
+  problems: readonly string[]
+} {
   const voters: { id: number; address: Address }[] = []
   const problems: string[] = []
   for (const item of items(text)) {

@@ -1,6 +1,12 @@
 import { BROKER_KEYS, type Address, type ConfigKey } from '@millrace/base'
 import type { BrokerListenerConfig } from '@millrace/broker'
-import { type AdvertisedListener, parseListeners, type ParsedListener, parseProtocolMap, parseVoters } from './listeners.ts'
+import {
+  type AdvertisedListener,
+  parseListeners,
+  type ParsedListener,
+  parseProtocolMap,
+  parseVoters,
+} from './listeners.ts'
 import { type ConfigProblem, parseProperties, type Property } from './properties.ts'
 
 /** Everything that one node is started from, validated. */
@@ -34,7 +40,15 @@ export interface ReadConfig {
   readonly withoutEffect: readonly string[]
 }
 
-const KEY_PREFIXES_WITHOUT_EFFECT = ['listener.name.', 'ssl.', 'sasl.', 'config.providers.', 'metric.reporters.', 'confluent.', 'zookeeper.']
+const KEY_PREFIXES_WITHOUT_EFFECT = [
+  'listener.name.',
+  'ssl.',
+  'sasl.',
+  'config.providers.',
+  'metric.reporters.',
+  'confluent.',
+  'zookeeper.',
+]
 
 /**
  * Reads a server.properties. `hostname` is what clients are told where a listener names no host. All problems come at once, each with
@@ -61,11 +75,20 @@ class Reader {
     for (const entry of this.entries) this.take(entry)
     const config = this.build()
     this.problems.sort((a, b) => a.line - b.line)
-    return { config: this.problems.length === 0 ? config : null, problems: this.problems, withoutEffect: this.withoutEffect }
+    return {
+      config: this.problems.length === 0 ? config : null,
+      problems: this.problems,
+      withoutEffect: this.withoutEffect,
+    }
   }
 
   private take(entry: Property): void {
-    const key = entry.key === 'broker.id' ? 'node.id' : entry.key === 'log.dir' && !this.set.has('log.dirs') ? 'log.dirs' : entry.key
+    const key =
+      entry.key === 'broker.id'
+        ? 'node.id'
+        : entry.key === 'log.dir' && !this.set.has('log.dirs')
+          ? 'log.dirs'
+          : entry.key
     const declared = BROKER_KEYS.get(key)
     if (declared === undefined) {
       if (KEY_PREFIXES_WITHOUT_EFFECT.some((prefix) => entry.key.startsWith(prefix))) this.withoutEffect.push(entry.key)
@@ -106,9 +129,16 @@ class Reader {
     const voters = this.voters()
     const { own, peer } = this.listeners(roles)
     const logDirs = this.list('log.dirs')
-    if (logDirs.length === 0) this.missing('log.dirs', 'log.dirs is missing: name the folder that keeps the data, e.g. log.dirs=/var/lib/millrace')
+    if (logDirs.length === 0)
+      this.missing(
+        'log.dirs',
+        'log.dirs is missing: name the folder that keeps the data, e.g. log.dirs=/var/lib/millrace',
+      )
     if (roles.controller && nodeId !== null && voters.length > 0 && !voters.some(({ id }) => id === nodeId))
-      this.missing('controller.quorum.voters', `controller.quorum.voters does not name this node (node.id=${nodeId}), which has the controller role`)
+      this.missing(
+        'controller.quorum.voters',
+        `controller.quorum.voters does not name this node (node.id=${nodeId}), which has the controller role`,
+      )
     if (nodeId === null || peer === null) return null
     const metadataDir = this.set.get('metadata.log.dir')?.value ?? logDirs[0] ?? ''
     const properties = new Map([...this.set].map(([key, entry]) => [key, entry.value]))
@@ -126,19 +156,27 @@ class Reader {
       this.missing('node.id', 'node.id is missing: give every node of the cluster its own small number')
       return null
     }
-    return Number(entry.value)
+    const id = Number(entry.value)
+    return Number.isInteger(id) ? id : null
   }
 
   private roles(): { broker: boolean; controller: boolean } {
     const roles = this.list('process.roles')
-    if (roles.length === 0) this.missing('process.roles', 'process.roles is missing: set process.roles=broker,controller (there is no ZooKeeper here)')
+    if (roles.length === 0)
+      this.missing(
+        'process.roles',
+        'process.roles is missing: set process.roles=broker,controller (there is no ZooKeeper here)',
+      )
     return { broker: roles.includes('broker'), controller: roles.includes('controller') }
   }
 
   private voters(): NodeConfig['voters'] {
     const entry = this.set.get('controller.quorum.voters')
     if (entry === undefined) {
-      this.missing('controller.quorum.voters', 'controller.quorum.voters is missing: name every controller as id@host:port, separated by commas')
+      this.missing(
+        'controller.quorum.voters',
+        'controller.quorum.voters is missing: name every controller as id@host:port, separated by commas',
+      )
       return []
     }
     const { voters, problems } = parseVoters(entry.value)
@@ -146,17 +184,22 @@ class Reader {
     return voters
   }
 
-  private listeners(roles: { broker: boolean; controller: boolean }): { own: readonly BrokerListenerConfig[]; peer: NodeConfig['peer'] | null } {
+  private listeners(roles: { broker: boolean; controller: boolean }): {
+    own: readonly BrokerListenerConfig[]
+    peer: NodeConfig['peer'] | null
+  } {
     const all = this.parsed('listeners')
     const advertised = this.set.has('advertised.listeners') ? this.parsed('advertised.listeners') : []
     const controllerNames = this.list('controller.listener.names')
     const protocols = this.protocolMap()
     for (const { name } of all) this.checkProtocol(name, protocols)
     const clients = all.filter(({ name }) => !controllerNames.includes(name))
-    if (roles.broker && clients.length === 0) this.missing('listeners', 'listeners names no listener for clients, e.g. listeners=PLAINTEXT://:9092')
+    if (roles.broker && clients.length === 0)
+      this.missing('listeners', 'listeners names no listener for clients, e.g. listeners=PLAINTEXT://:9092')
     for (const { name } of advertised) {
       const entry = this.set.get('advertised.listeners') as Property
-      if (!all.some((listener) => listener.name === name)) this.problem(entry, `advertised.listeners names ${name}, which listeners does not have`)
+      if (!all.some((listener) => listener.name === name))
+        this.problem(entry, `advertised.listeners names ${name}, which listeners does not have`)
     }
     const own = roles.broker ? clients.map((listener) => this.clientListener(listener, advertised)) : []
     return { own, peer: this.peer(roles, { all, advertised, controllerNames, own }) }
@@ -188,7 +231,10 @@ class Reader {
     const told = advertised.find(({ name }) => name === listener.name)
     const host = told?.host ?? listener.host
     if (['0.0.0.0', '::'].includes(host))
-      this.missing('advertised.listeners', `listener ${listener.name} would tell clients to connect to ${host}: name a reachable host in advertised.listeners`)
+      this.missing(
+        'advertised.listeners',
+        `listener ${listener.name} would tell clients to connect to ${host}: name a reachable host in advertised.listeners`,
+      )
     return {
       name: listener.name,
       bind: { host: listener.host === '' ? '0.0.0.0' : listener.host, port: listener.port },
@@ -200,9 +246,15 @@ class Reader {
   /** The inter-node address: the controller listener's, or the one that `peer.listener` names. */
   private peer(roles: { controller: boolean }, found: FoundListeners): NodeConfig['peer'] | null {
     const own = this.set.get('peer.listener')
-    const named = own === undefined ? found.all.find(({ name }) => found.controllerNames.includes(name)) : this.parsed('peer.listener')[0]
+    const named =
+      own === undefined
+        ? found.all.find(({ name }) => found.controllerNames.includes(name))
+        : this.parsed('peer.listener')[0]
     if (named === undefined && roles.controller) {
-      this.missing('listeners', 'a controller needs a listener that controller.listener.names names, e.g. CONTROLLER://:9093')
+      this.missing(
+        'listeners',
+        'a controller needs a listener that controller.listener.names names, e.g. CONTROLLER://:9093',
+      )
       return null
     }
     if (named === undefined) return besideFirst(found.own[0])

@@ -1,4 +1,15 @@
-import { type Accepted, type Address, type Lane, type Listener, MillraceError, type PeerStream, randomUuid, type Refusal, type Uuid, type World } from '@millrace/base'
+import {
+  type Accepted,
+  type Address,
+  type Lane,
+  type Listener,
+  MillraceError,
+  type PeerStream,
+  randomUuid,
+  type Refusal,
+  type Uuid,
+  type World,
+} from '@millrace/base'
 import { type Broker, createBroker, createKafkaListener, type KafkaListener } from '@millrace/broker'
 import { type Controller, createController } from '@millrace/controller'
 import { Hello, RpcDecodeError } from '@millrace/rpc'
@@ -85,13 +96,19 @@ class RunningNode implements Node {
     this.kafka = started
     for (const listener of this.config.listeners) {
       const kafka = createKafkaListener(broker.context, listener)
-      await this.bind('listeners', listener.bind, (done: (error: Error | null, value: Address) => void) => kafka.start(done))
+      await this.bind('listeners', listener.bind, (done: (error: Error | null, value: Address) => void) =>
+        kafka.start(done),
+      )
       started.push(kafka)
     }
   }
 
   /** A port that is taken is told with the key that names it. */
-  private async bind<T>(key: string, at: Address, call: (done: (error: Error | null, value: T) => void) => void): Promise<T> {
+  private async bind<T>(
+    key: string,
+    at: Address,
+    call: (done: (error: Error | null, value: T) => void) => void,
+  ): Promise<T> {
     try {
       return await promised<T>(call)
     } catch (error) {
@@ -111,7 +128,8 @@ class RunningNode implements Node {
       if (error instanceof RpcDecodeError) return { refused: `not a hello: ${error.message}` }
       throw error
     }
-    if (hello.purpose === 'replication') return this.broker?.accept(hello, lane, stream) ?? { refused: 'this node is not a broker' }
+    if (hello.purpose === 'replication')
+      return this.broker?.accept(hello, lane, stream) ?? { refused: 'this node is not a broker' }
     return this.controller?.accept(hello, lane, stream) ?? { refused: 'this node is not a controller' }
   }
 
@@ -119,8 +137,8 @@ class RunningNode implements Node {
     const known = this.directories.map((directory) => ({ ...directory, clusterId: id }))
     if (this.directories.every(({ clusterId }) => clusterId === id)) return
     this.directories = known
-    Promise.all(known.map((directory) => writeMeta(this.world, directory, this.config.nodeId))).catch((error: unknown) =>
-      this.world.fatal('disk-failed', error),
+    Promise.all(known.map((directory) => writeMeta(this.world, directory, this.config.nodeId))).catch(
+      (error: unknown) => this.world.fatal('disk-failed', error),
     )
   }
 

@@ -1,6 +1,0 @@
-/** Text with the lines of a box around it, as wide as its widest line. */
-export function box(lines: readonly string[]): string {
-  const width = Math.max(...lines.map((line) => line.length))
-  const rule = '─'.repeat(width + 2)
-  return [`╭${rule}╮`, ...lines.map((line) => `│ ${line.padEnd(width)} │`), `╰${rule}╯`].join('\n')
-}

@@ -1,0 +1,11 @@
+import { CommanderError } from 'commander'
+
+/** Ends the process with what went wrong and what to do about it, without a stack. */
+export function failWith(error: unknown): never {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
+  const { message, fix } = error as { message?: string; fix?: string | null }
+  process.stderr.write(`${message ?? String(error)}\n`)
+  if (typeof fix === 'string') process.stderr.write(`${fix}\n`)
+  if (process.env['MILLRACE_STACK'] !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,24 @@
+/** Prints one value as a line of JSON. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
+
+/** Prints rows under their titles, columns aligned; numbers to the right. */
+export function printTable(titles: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+  const widths = titles.map((title, at) => Math.max(title.length, ...rows.map((row) => String(row[at] ?? '').length)))
+  const line = (cells: readonly (string | number)[]): string =>
+    cells
+      .map((cell, at) =>
+        typeof cell === 'number' ? String(cell).padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
+      )
+      .join('  ')
+      .trimEnd()
+  process.stdout.write(`${[titles, ...rows].map(line).join('\n')}\n`)
+}
+
+/** Text with the lines of a box around it, as wide as its widest line. */
+export function box(lines: readonly string[]): string {
+  const width = Math.max(...lines.map((line) => line.length))
+  const rule = '─'.repeat(width + 2)
+  return [`╭${rule}╮`, ...lines.map((line) => `│ ${line.padEnd(width)} │`), `╰${rule}╯`].join('\n')
+}
