@@ -1,1 +1,2 @@
+export { createPartition } from './partition.ts'
 export type * from './types.ts'

@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import type { Random, Uuid } from '@millrace/base'
 
 /** What the controller decided about a partition, as far as its replicas need it. Offsets and epochs are numbers. */
 export interface PartitionState {
@@ -38,7 +38,18 @@ export interface LogState {
   readonly generation: number
 }
 
+/** What a replica promises when it acknowledges an offset: that it is on disk, or that its log holds it. */
 export type FlushMode = 'fsync' | 'pagecache'
+
+/** What one machine is told once. */
+export interface PartitionConfig {
+  /** This broker's own mode; a follower's acks mean what the follower's mode promises. */
+  readonly flushMode: FlushMode
+  /** `replica.lag.time.max.ms`, in microseconds. Ticks more than half of it apart count as a sleep: nobody is judged by them. */
+  readonly lagTimeMaxUs: number
+  /** Session numbers are drawn from it: 53 bits, so that sessions of all partitions of a node differ. */
+  readonly random: Random
+}
 
 export interface AlterPartition {
   readonly requestId: number
@@ -105,12 +116,15 @@ export type PartitionMessage =
 /** retry: the leader's image is behind; fenced: the follower's epochs are old; notLeader: ask the image again. */
 export type RefusedCode = 'retry' | 'fenced' | 'notLeader' | 'outOfRange'
 
-/** The header of an Append; the node writes the batches first and then tells the machine. */
+/**
+ * The header of an Append. The node asks `mayWrite` first; when that holds it writes the batches and then steps with the header,
+ * else it drops the batches and steps with the header all the same, so that the machine can follow anew.
+ */
 export interface AppendHeader {
   readonly kind: 'append'
   readonly session: number
   readonly baseOffset: number
-  /** Own end offset after the node wrote the batches. */
+  /** Own end offset after the node wrote the batches, or as it was when they were dropped. */
   readonly endOffset: number
   /** The largest batch leader epoch in the message. */
   readonly lastEpoch: number
@@ -132,7 +146,9 @@ export type FromLeader =
   | AppendHeader
 
 /**
- * What happens to one replica. Epoch questions about the own log (`epochEnd`) are answered by the `EpochHistory` given at
+ * What happens to one replica. `metadata` comes only from an image that holds this broker's own registration; `brokers` is kept and
+ * asked later, so it may be the image's own live map. After `truncated` the node reports `durable` once the truncation is on disk,
+ * even when nothing is appended. The controller must ignore an AlterPartition of a stream that it has seen closed. Epoch questions about the own log (`epochEnd`) are answered by the `EpochHistory` given at
  * construction; the node keeps it equal to the log.
  */
 export type PartitionInput =
@@ -167,7 +183,10 @@ export type PartitionInput =
   | { readonly kind: 'unfit'; readonly unfit: boolean }
   | { readonly kind: 'tick'; readonly nowUs: number }
 
-/** The machine's answer. The node acts in this order: truncate, alter state, send, answer waiters. */
+/**
+ * The machine's answer. The node acts in this order: truncate, alter state, send, answer waiters. One object per machine, filled
+ * anew by each step: read it before the next step. `send`, its messages and `alter` are never changed once given and may be kept.
+ */
 export interface PartitionOutput {
   /** Truncate the own log to this offset, then feed `truncated` before any other input. */
   readonly truncateTo: number | null
@@ -200,6 +219,10 @@ export interface PartitionView {
   readonly latestKnown: boolean
   /** Leader: acks=all may be appended (|ISR| ≥ min.insync.replicas). */
   readonly enoughReplicas: boolean
+  /** Leader: where its epoch begins in its log; -1 in other roles. */
+  readonly epochStart: number
+  /** Leader: the committed ISR as it knows it by metadata and replies; empty in other roles. */
+  readonly isr: readonly number[]
   /** Leader: sessions of accepted followers and the offset each should be sent next; the node streams to them. */
   readonly followers: readonly FollowerProgress[]
 }
@@ -209,10 +232,18 @@ export interface FollowerProgress {
   readonly session: number
   /** What the follower's log held when it was accepted; the node moves its own send cursor from here. */
   readonly acceptedEnd: number
+  /** What the follower acknowledged in this session; -1 before its first ack. */
   readonly durableEnd: number
   readonly inSync: boolean
+  /** The follower's log start, for the low watermark of DeleteRecords. */
+  readonly logStart: number
 }
 
 export interface PartitionMachine extends PartitionView {
+  /** Throws `BrokenInvariant` when the node breaks the contract of an input; never for what a peer or the controller sent. */
   step(input: PartitionInput): PartitionOutput
+  /** Follower: whether the batches of this Append continue the own log and may be written. Changes nothing. */
+  mayWrite(from: number, append: Pick<AppendHeader, 'session' | 'baseOffset' | 'lastEpoch'>): boolean
+  /** Leader: an Append of this session carried the present watermark and log start, so the next tick needs no Progress. */
+  carried(session: number): void
 }

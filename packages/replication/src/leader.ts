@@ -1,0 +1,319 @@
+import { commonPromise } from './high-watermark.ts'
+import { InSyncSet } from './in-sync-set.ts'
+import { divergence } from './log-prefix.ts'
+import { LogEndNotes } from './log-end-notes.ts'
+import type { Replica } from './replica.ts'
+import { FollowerSession } from './session.ts'
+import type {
+  AlterPartition,
+  AlterResult,
+  FollowerProgress,
+  PartitionInput,
+  PartitionState,
+  RefusedCode,
+} from './types.ts'
+
+const NO_FOLLOWERS: readonly FollowerSession[] = Object.freeze([])
+
+type Follow = PartitionInput & { readonly kind: 'follow' }
+type Ack = PartitionInput & { readonly kind: 'ack' }
+
+/** How long a follower about to join may hold the watermark back, as a share of the lag time. */
+const JOINING_SHARE = 16
+
+/** This replica while it leads in one leader epoch. A new epoch makes a new one, so nothing of an earlier session can count. */
+export class Leader {
+  readonly epoch: number
+  readonly epochStart: number
+  readonly isr: InSyncSet
+  /** Accepted followers whose stream is open. */
+  streaming: readonly FollowerProgress[] = NO_FOLLOWERS
+  private readonly replica: Replica
+  private state: PartitionState
+  /** One record for each other replica, spoken or not. */
+  private followers: readonly FollowerSession[] = NO_FOLLOWERS
+  private readonly notes: LogEndNotes
+  /** A promise of the ELR stands on a frozen watermark; an applied ISR of the required size ends it before metadata says so. */
+  private elrStands: boolean
+
+  constructor(replica: Replica, state: PartitionState) {
+    this.replica = replica
+    this.state = state
+    this.epoch = state.leaderEpoch
+    this.epochStart = replica.log.endOffset
+    this.elrStands = state.elr.length > 0
+    this.isr = new InSyncSet(state.isr, state.partitionEpoch, replica.nextRequestId)
+    this.notes = new LogEndNotes(replica.lagTimeMaxUs)
+    this.notes.note(replica.clock.nowUs, this.epochStart)
+    replica.out.beginEpoch = this.epoch
+    this.knowReplicas()
+    this.reconsider()
+  }
+
+  get latestKnown(): boolean {
+    return this.replica.log.highWatermark >= this.epochStart
+  }
+
+  get enoughReplicas(): boolean {
+    return this.isr.committed.length >= this.state.minInsyncReplicas
+  }
+
+  /** Metadata of this epoch. */
+  metadata(state: PartitionState): void {
+    const later = state.partitionEpoch > this.isr.partitionEpoch
+    // A reply may be ahead of the image; what the configuration says is new all the same.
+    this.state =
+      later || state.partitionEpoch === this.isr.partitionEpoch
+        ? state
+        : { ...this.state, minInsyncReplicas: state.minInsyncReplicas }
+    if (this.state === state) this.elrStands = state.elr.length > 0
+    if (later) {
+      this.isr.commit(state.isr, state.partitionEpoch)
+      this.knowReplicas()
+    }
+    this.forgetStaleIncarnations()
+    this.reconsider()
+  }
+
+  follow(input: Follow): void {
+    const code = this.refusal(input)
+    if (code !== null) {
+      this.replica.out.message({ kind: 'refused', to: input.from, session: input.session, code })
+      return
+    }
+    const follower = this.follower(input.from) as FollowerSession
+    const { log, out } = this.replica
+    // Whatever comes of it, the follower has left its earlier session, and says anew what it holds.
+    follower.end()
+    follower.durableEnd = -1
+    const parts = divergence(log, input.endOffset, input.lastEpoch)
+    if (parts !== null) {
+      out.message({ kind: 'diverging', to: input.from, session: input.session, ...parts })
+    } else {
+      follower.begin(input.session, input.brokerEpoch, input.endOffset, input.logStart)
+      follower.told(log.highWatermark, log.logStart)
+      out.message({
+        kind: 'accepted',
+        to: input.from,
+        session: input.session,
+        leaderEpoch: this.epoch,
+        highWatermark: log.highWatermark,
+        logStart: log.logStart,
+      })
+    }
+    this.listStreaming()
+    this.reconsider()
+  }
+
+  /** Why this Follow is not even compared, or null. */
+  private refusal(input: Follow): RefusedCode | null {
+    if (input.leaderEpoch !== this.epoch) return input.leaderEpoch < this.epoch ? 'fenced' : 'retry'
+    const broker = this.replica.brokers.get(input.from)
+    if (broker === undefined || broker.epoch < input.brokerEpoch) return 'retry'
+    if (broker.epoch > input.brokerEpoch) return 'fenced'
+    if (this.follower(input.from) === undefined) return 'retry'
+    // A batch of a later epoch than the leader's own: no leader can have written it.
+    return input.lastEpoch > this.epoch ? 'outOfRange' : null
+  }
+
+  unfollow(from: number, session: number): void {
+    const follower = this.follower(from)
+    if (follower === undefined || follower.session !== session) return
+    follower.end()
+    follower.leaving = true
+    this.listStreaming()
+    this.reconsider()
+    this.shrink()
+  }
+
+  ack(input: Ack): void {
+    const { log, out } = this.replica
+    const follower = this.follower(input.from)
+    if (follower === undefined || !follower.connected || follower.session !== input.session) {
+      // It believes in a session that is none here; told so it follows anew.
+      out.message({ kind: 'refused', to: input.from, session: input.session, code: 'retry' })
+      return
+    }
+    follower.logStart = input.logStart
+    // A promise about records that were never sent is no promise.
+    if (input.durableEnd > log.endOffset || input.durableEnd <= follower.durableEnd) return
+    follower.durableEnd = input.durableEnd
+    if (input.durableEnd === log.endOffset) follower.caughtUpUs = this.replica.clock.nowUs
+    this.advance()
+    if (!follower.inSync) this.reconsider()
+  }
+
+  peerClosed(peer: number): void {
+    const follower = this.follower(peer)
+    if (follower === undefined || !follower.connected) return
+    follower.end()
+    this.listStreaming()
+    this.reconsider()
+  }
+
+  alterReply(requestId: number, result: AlterResult): void {
+    const before = this.isr.pending?.joining ?? []
+    const effect = this.isr.reply(requestId, result, this.epoch, this.replica.clock.nowUs)
+    if (effect === 'none') return
+    if (effect === 'again') {
+      this.send(this.isr.pending?.request ?? null)
+      return
+    }
+    if (effect === 'reverted') for (const id of before) this.follower(id)?.joinBackoff.failed(this.replica.clock.nowUs)
+    else if (this.enoughReplicas) this.elrStands = false
+    this.markMembers()
+    this.reconsider()
+  }
+
+  tick(mayJudge: boolean): void {
+    const { clock, log } = this.replica
+    for (const follower of this.followers) {
+      const noted = follower.durableEnd >= log.endOffset ? clock.nowUs : this.notes.caughtUpUs(follower.durableEnd)
+      if (noted > follower.caughtUpUs) follower.caughtUpUs = noted
+      if (follower.connected) this.progress(follower)
+    }
+    this.notes.note(clock.nowUs, log.endOffset)
+    this.send(this.isr.retryInDoubt(clock.nowUs))
+    this.reconsider()
+    if (mayJudge) this.shrink()
+  }
+
+  private progress(follower: FollowerSession): void {
+    const { log, out } = this.replica
+    if (follower.toldHighWatermark === log.highWatermark && follower.toldLogStart === log.logStart) return
+    follower.told(log.highWatermark, log.logStart)
+    out.message({
+      kind: 'progress',
+      to: follower.brokerId,
+      session: follower.session,
+      highWatermark: log.highWatermark,
+      logStart: log.logStart,
+    })
+  }
+
+  carried(session: number): void {
+    const { log } = this.replica
+    for (const follower of this.followers)
+      if (follower.session === session) follower.told(log.highWatermark, log.logStart)
+  }
+
+  /** After anything but an ack of a member: who is about to join, how far the watermark may go, whom to propose. */
+  reconsider(): void {
+    const { clock, lagTimeMaxUs } = this.replica
+    for (const follower of this.followers)
+      follower.joining = this.mayJoin(follower) && clock.nowUs - follower.caughtUpUs <= lagTimeMaxUs / JOINING_SHARE
+    this.advance()
+    this.leave()
+    this.expand()
+  }
+
+  /** The watermark never falls, and stands still below min.insync.replicas: what the ELR promises rests on that (KIP-966). */
+  advance(): void {
+    if (!this.enoughReplicas || this.elrStands) return
+    const { log } = this.replica
+    log.raiseHighWatermark(commonPromise(log.promisedEnd, this.followers))
+  }
+
+  private mayJoin(follower: FollowerSession): boolean {
+    if (follower.counted || !follower.connected || follower.durableEnd === -1) return false
+    const broker = this.replica.brokers.get(follower.brokerId)
+    if (broker === undefined || !broker.eligible || broker.epoch !== follower.brokerEpoch) return false
+    return follower.joinBackoff.retryAtUs <= this.replica.clock.nowUs && !this.replica.unfit
+  }
+
+  /** A follower that was refused before is proposed alone, so that it can not keep another one out. */
+  private expand(): void {
+    if (!this.mayPropose()) return
+    const least = Math.max(this.replica.log.highWatermark, this.epochStart)
+    const ready = this.followers.filter((follower) => follower.durableEnd >= least && this.mayJoin(follower))
+    if (ready.length === 0) return
+    const fresh = ready.filter((follower) => follower.joinBackoff.attempts === 0)
+    const joining = fresh.length > 0 ? fresh : ready.slice(0, 1)
+    // Joining is the end of lagging: it has the whole lag time from here on.
+    for (const follower of joining) follower.caughtUpUs = Math.max(follower.caughtUpUs, this.replica.clock.nowUs)
+    this.propose([...this.isr.committed, ...joining.map((follower) => follower.brokerId)])
+  }
+
+  private shrink(): void {
+    if (!this.mayPropose()) return
+    const { clock, lagTimeMaxUs } = this.replica
+    const out = this.followers.filter(
+      (follower) => follower.inSync && (follower.leaving || clock.nowUs - follower.caughtUpUs > lagTimeMaxUs),
+    )
+    if (out.length === 0) return
+    this.propose(this.isr.committed.filter((id) => !out.some((follower) => follower.brokerId === id)))
+  }
+
+  /** Own disk is unfit: asks to be replaced, as long as somebody else is in sync. */
+  private leave(): void {
+    if (!this.replica.unfit || !this.mayPropose() || this.isr.committed.length < 2) return
+    this.propose(this.isr.committed.filter((id) => id !== this.replica.brokerId))
+  }
+
+  private mayPropose(): boolean {
+    return this.isr.pending === null && this.isr.backoff.retryAtUs <= this.replica.clock.nowUs
+  }
+
+  private propose(isr: readonly number[]): void {
+    this.send(
+      this.isr.propose(
+        this.epoch,
+        isr.map((id) => ({ brokerId: id, brokerEpoch: this.brokerEpochOf(id) })),
+      ),
+    )
+    this.markMembers()
+  }
+
+  /** Of the session, not of the image: a restarted broker must not enter on what an earlier incarnation acknowledged (KIP-903). */
+  private brokerEpochOf(id: number): number {
+    if (id === this.replica.brokerId) return this.replica.brokerEpoch
+    const session = this.follower(id)?.brokerEpoch ?? -1
+    return session === -1 ? (this.replica.brokers.get(id)?.epoch ?? -1) : session
+  }
+
+  private send(alter: AlterPartition | null): void {
+    if (alter !== null) this.replica.out.alter = alter
+  }
+
+  private follower(id: number): FollowerSession | undefined {
+    for (const follower of this.followers) if (follower.brokerId === id) return follower
+    return undefined
+  }
+
+  private knowReplicas(): void {
+    const others = new Set([...this.state.replicas, ...this.state.isr])
+    others.delete(this.replica.brokerId)
+    this.followers = [...others].map(
+      (id) =>
+        this.follower(id) ??
+        new FollowerSession(id, this.state.isr.includes(id) ? this.replica.clock.nowUs : -Infinity),
+    )
+    this.markMembers()
+    this.listStreaming()
+  }
+
+  private markMembers(): void {
+    for (const follower of this.followers) {
+      const inSync = this.isr.committed.includes(follower.brokerId)
+      if (inSync && !follower.inSync) {
+        follower.joinBackoff.succeeded()
+        follower.caughtUpUs = Math.max(follower.caughtUpUs, this.replica.clock.nowUs)
+      }
+      follower.inSync = inSync
+      follower.counted = this.isr.maximal.includes(follower.brokerId)
+    }
+  }
+
+  private forgetStaleIncarnations(): void {
+    for (const follower of this.followers) {
+      const broker = this.replica.brokers.get(follower.brokerId)
+      if (follower.brokerEpoch !== -1 && broker?.epoch !== follower.brokerEpoch) follower.forget()
+    }
+    this.listStreaming()
+  }
+
+  private listStreaming(): void {
+    const streaming = this.followers.filter((follower) => follower.connected)
+    this.streaming = streaming.length === 0 ? NO_FOLLOWERS : streaming
+  }
+}

@@ -1,0 +1,137 @@
+import type { EpochHistory } from '../../src/types.ts'
+
+/** What a record is to the model: the epoch it was written in, and something to recognise it by. */
+export interface ModelRecord {
+  readonly epoch: number
+  readonly value: string
+}
+
+interface Content {
+  readonly logStart: number
+  readonly records: readonly ModelRecord[]
+  readonly epochs: readonly { readonly epoch: number; readonly start: number }[]
+}
+
+const EMPTY: Content = { logStart: 0, records: [], epochs: [] }
+
+/**
+ * A log that remembers what it would be after a power cut: its content as of the last sync, and each change since then, in order.
+ * Content values are never changed, so remembering costs a reference.
+ */
+export class ModelLog implements EpochHistory {
+  generation = 0
+  private content: Content
+  private synced: Content
+  private unsynced: Content[] = []
+
+  constructor(content: Content = EMPTY) {
+    this.content = content
+    this.synced = content
+  }
+
+  get logStart(): number {
+    return this.content.logStart
+  }
+
+  get endOffset(): number {
+    return this.content.logStart + this.content.records.length
+  }
+
+  get records(): readonly ModelRecord[] {
+    return this.content.records
+  }
+
+  get syncedEnd(): number {
+    return this.synced.logStart + this.synced.records.length
+  }
+
+  get dirty(): boolean {
+    return this.unsynced.length > 0
+  }
+
+  record(offset: number): ModelRecord | undefined {
+    return this.content.records[offset - this.content.logStart]
+  }
+
+  slice(from: number, to: number): readonly ModelRecord[] {
+    return this.content.records.slice(from - this.content.logStart, to - this.content.logStart)
+  }
+
+  epochEnd(epoch: number): { readonly epoch: number; readonly endOffset: number } | null {
+    const { epochs } = this.content
+    for (let at = epochs.length - 1; at >= 0; at--) {
+      const entry = epochs[at] as { epoch: number; start: number }
+      if (entry.epoch <= epoch) return { epoch: entry.epoch, endOffset: epochs[at + 1]?.start ?? this.endOffset }
+    }
+    return null
+  }
+
+  append(records: readonly ModelRecord[]): void {
+    const epochs = [...this.content.epochs]
+    records.forEach((record, at) => {
+      const last = epochs.at(-1)
+      if (last !== undefined && record.epoch < last.epoch)
+        throw new Error(`a record of epoch ${record.epoch} after epoch ${last.epoch}`)
+      if (last === undefined || record.epoch > last.epoch)
+        epochs.push({ epoch: record.epoch, start: this.endOffset + at })
+    })
+    this.change({ ...this.content, records: [...this.content.records, ...records], epochs })
+  }
+
+  beginEpoch(epoch: number): void {
+    this.change({ ...this.content, epochs: [...this.content.epochs, { epoch, start: this.endOffset }] })
+  }
+
+  truncate(offset: number): void {
+    this.generation += 1
+    this.change({
+      logStart: this.content.logStart,
+      records: this.content.records.slice(0, offset - this.content.logStart),
+      epochs: this.content.epochs.filter((entry) => entry.start < offset),
+    })
+  }
+
+  restart(offset: number): void {
+    this.generation += 1
+    this.change({ logStart: offset, records: [], epochs: [] })
+  }
+
+  advanceLogStart(offset: number): void {
+    if (offset <= this.content.logStart) return
+    const first = this.content.epochs.findLast((entry) => entry.start <= offset)
+    const later = this.content.epochs.filter((entry) => entry.start > offset)
+    this.change({
+      logStart: offset,
+      records: this.content.records.slice(offset - this.content.logStart),
+      epochs: first === undefined ? later : [{ epoch: first.epoch, start: offset }, ...later],
+    })
+  }
+
+  /** Begins a sync: the returned function ends it and tells what is durable now. */
+  beginSync(): () => { readonly endOffset: number; readonly generation: number } {
+    const covered = this.content
+    const changes = this.unsynced.length
+    const { generation } = this
+    const before = this.unsynced
+    return () => {
+      this.synced = covered
+      if (this.unsynced === before) this.unsynced = this.unsynced.slice(changes)
+      return { endOffset: covered.logStart + covered.records.length, generation }
+    }
+  }
+
+  /** What a new process finds: everything after a killed process; after a power cut the synced state and `kept` of the later changes. */
+  reopened(kept: number = Infinity): ModelLog {
+    if (kept >= this.unsynced.length) return new ModelLog(this.content)
+    return new ModelLog(kept <= 0 ? this.synced : this.unsynced[kept - 1])
+  }
+
+  get unsyncedChanges(): number {
+    return this.unsynced.length
+  }
+
+  private change(content: Content): void {
+    this.content = content
+    this.unsynced.push(content)
+  }
+}
