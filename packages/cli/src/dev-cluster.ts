@@ -104,13 +104,13 @@ function startProcess(id: number, ports: readonly number[], place: { folder: str
   const file = join(folder, `n${id}.properties`)
   writeFileSync(file, properties(id, ports, join(folder, `n${id}`)))
   const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
-  // A process group of its own, so that Ctrl-C reaches the nodes in the order that this process chooses.
+  // A process group of its own, so that Ctrl-C reaches this process alone; the channel tells the node when this process is gone.
   const child = spawn(process.execPath, [main, 'server', '--config', file, ...(verbose ? ['--pretty'] : [])], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   })
   const log = createWriteStream(logFile(folder, id))
-  for (const stream of [child.stdout, child.stderr]) stream.pipe(verbose ? process.stderr : log, { end: false })
+  for (const stream of [child.stdout, child.stderr]) stream?.pipe(verbose ? process.stderr : log, { end: false })
   return child
 }
 

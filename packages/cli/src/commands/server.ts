@@ -77,4 +77,6 @@ function stopAtSignal(world: World, node: Node): void {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  // Started by another process that holds a channel to this one: its end is this node's signal.
+  if (process.connected) process.once('disconnect', () => stop('SIGHUP'))
 }
