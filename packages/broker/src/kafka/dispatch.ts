@@ -1,0 +1,75 @@
+import { ApiVersionsApi, decodeRequest, encodeUnsupportedApiVersions } from '@millrace/protocol'
+import type { Api } from '@millrace/protocol'
+import { DecodeError } from '@millrace/schema'
+import { produceHandler } from './00-produce.ts'
+import { fetchHandler } from './01-fetch.ts'
+import { listOffsetsHandler } from './02-list-offsets.ts'
+import { metadataHandler } from './03-metadata.ts'
+import { apiVersionsHandler } from './18-api-versions.ts'
+import { createTopicsHandler } from './19-create-topics.ts'
+import { deleteTopicsHandler } from './20-delete-topics.ts'
+import { deleteRecordsHandler } from './21-delete-records.ts'
+import { offsetForLeaderEpochHandler } from './23-offset-for-leader-epoch.ts'
+import { describeConfigsHandler } from './32-describe-configs.ts'
+import { alterConfigsHandler } from './33-alter-configs.ts'
+import { describeLogDirsHandler } from './35-describe-log-dirs.ts'
+import { createPartitionsHandler } from './37-create-partitions.ts'
+import { electLeadersHandler } from './43-elect-leaders.ts'
+import { incrementalAlterConfigsHandler } from './44-incremental-alter-configs.ts'
+import { listPartitionReassignmentsHandler } from './46-list-partition-reassignments.ts'
+import { describeQuorumHandler } from './55-describe-quorum.ts'
+import { describeClusterHandler } from './60-describe-cluster.ts'
+import { describeTopicPartitionsHandler } from './75-describe-topic-partitions.ts'
+import type { Connection } from './connection.ts'
+import { Exchange } from './exchange.ts'
+import type { Handler, Services } from './services.ts'
+
+/**
+ * Which handler serves which API. What is not in this table is neither advertised nor served: a request for it ends the connection, as
+ * Kafka does, since no error body could be understood.
+ */
+export class Dispatch {
+  private readonly handlers = new Map<number, Handler>()
+
+  constructor(services: Services) {
+    const handlers = handlersOf(services)
+    const apis: Api<never, never>[] = handlers.map(({ api }) => api)
+    for (const handler of handlers) this.handlers.set(handler.api.key, handler)
+    const versions = apiVersionsHandler(services, [...apis, ApiVersionsApi as unknown as Api<never, never>])
+    this.handlers.set(versions.api.key, versions as unknown as Handler)
+  }
+
+  /** Begins to serve one request. Throws `DecodeError` for a frame that is none. */
+  accept(connection: Connection, frame: Uint8Array): void {
+    const { header, value } = decodeRequest(frame)
+    const handler = this.handlers.get(header.apiKey)
+    if (handler === undefined) throw new DecodeError(`${header.api.name} (API key ${header.apiKey}) is not served`)
+    const exchange = new Exchange<never>(connection, header, frame)
+    connection.enqueue(exchange)
+    if (header.supported) handler.serve(exchange, value as never)
+    else exchange.respondParts(encodeUnsupportedApiVersions(header.correlationId))
+  }
+}
+
+function handlersOf(services: Services): readonly Handler[] {
+  return [
+    produceHandler(services),
+    fetchHandler(services),
+    listOffsetsHandler(services),
+    metadataHandler(services),
+    createTopicsHandler(services),
+    deleteTopicsHandler(services),
+    deleteRecordsHandler(services),
+    offsetForLeaderEpochHandler(services),
+    describeConfigsHandler(services),
+    alterConfigsHandler(services),
+    describeLogDirsHandler(services),
+    createPartitionsHandler(services),
+    electLeadersHandler(services),
+    incrementalAlterConfigsHandler(services),
+    listPartitionReassignmentsHandler(services),
+    describeQuorumHandler(services),
+    describeClusterHandler(services),
+    describeTopicPartitionsHandler(services),
+  ] as readonly unknown[] as readonly Handler[]
+}

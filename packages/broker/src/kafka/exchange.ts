@@ -1,0 +1,87 @@
+import { encodeResponse } from '@millrace/protocol'
+import type { Api, RequestHeader } from '@millrace/protocol'
+import type { Connection } from './connection.ts'
+
+/** A part of a forwarded answer is put behind a header of at most: length, correlation id, tag section. */
+const HEADER_BYTES = 9
+
+/**
+ * One request on its way to its answer. A handler ends it exactly once: with a response, in silence, or by ending the connection. What
+ * comes after the first end, or after the client has gone, is dropped.
+ */
+export class Exchange<Response = unknown> {
+  readonly connection: Connection
+  readonly api: Api<unknown, Response>
+  readonly version: number
+  readonly correlationId: number
+  readonly clientId: string | null
+  /** The request without its header, as it travelled: what is forwarded. */
+  readonly body: Uint8Array
+  readonly frameBytes: number
+  /** What is to be written; null for silence. */
+  parts: readonly Uint8Array[] | null = null
+  responseBytes = 0
+  finished = false
+  /** Called when the client goes away before the answer, so that a parked request does not wait for nobody. */
+  onAbandoned: (() => void) | null = null
+
+  constructor(connection: Connection, header: RequestHeader, frame: Uint8Array) {
+    this.connection = connection
+    this.api = header.api as Api<unknown, Response>
+    this.version = header.apiVersion
+    this.correlationId = header.correlationId
+    this.clientId = header.clientId
+    this.body = frame.subarray(header.bodyAt)
+    this.frameBytes = frame.length
+  }
+
+  respond(response: Response): void {
+    if (this.finished) return
+    this.respondParts(encodeResponse(this.api, this.version, this.correlationId, response))
+  }
+
+  /** A response whose body is encoded already, in the version of the request. */
+  respondBody(body: Uint8Array): void {
+    if (this.finished) return
+    const flexible = this.api.flexible !== null && this.version >= this.api.flexible
+    const length = (flexible ? HEADER_BYTES : HEADER_BYTES - 1) - 4 + body.length
+    const head = Buffer.allocUnsafe(flexible ? HEADER_BYTES : HEADER_BYTES - 1)
+    head.writeInt32BE(length, 0)
+    head.writeInt32BE(this.correlationId, 4)
+    if (flexible) head[8] = 0
+    this.respondParts([head, body])
+  }
+
+  /** A whole response frame, its length included. The parts must not change until they are written. */
+  respondParts(parts: readonly Uint8Array[]): void {
+    if (this.finished) return
+    this.parts = parts
+    for (const part of parts) this.responseBytes += part.length
+    this.finish()
+  }
+
+  /** Produce with acks=0 has no answer. */
+  silence(): void {
+    if (!this.finished) this.finish()
+  }
+
+  /** Gives up what the answer held; it is written. */
+  settled(): void {
+    this.parts = null
+  }
+
+  /** The client went away. */
+  abandoned(): void {
+    this.parts = null
+    this.finished = true
+    const onAbandoned = this.onAbandoned
+    this.onAbandoned = null
+    onAbandoned?.()
+  }
+
+  private finish(): void {
+    this.finished = true
+    this.onAbandoned = null
+    this.connection.answered(this)
+  }
+}

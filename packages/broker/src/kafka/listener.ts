@@ -1,0 +1,158 @@
+import type { Address, ByteStream, Done, Listener, Timer, World } from '@millrace/base'
+import type { BrokerContext, BrokerListenerConfig } from '../seams.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionHost, ConnectionLimits } from './connection.ts'
+import { Dispatch } from './dispatch.ts'
+import { MemoryBudget } from './memory-budget.ts'
+import { PartitionWatches } from './purgatory/partition-watches.ts'
+import { TimingWheel } from './purgatory/timing-wheel.ts'
+import type { Services } from './services.ts'
+import { SteadyLog } from './steady-log.ts'
+import { TopicCreation } from './topic-creation.ts'
+import { TopicSettings } from './topic-settings.ts'
+
+const MIB = 1024 * 1024
+const SWEEP_US = 1_000_000
+/** Requests held by all connections of a listener, unless one request alone may be larger. */
+const BUDGET_BYTES = 256 * MIB
+/** The watches are swept this much less often than the connections. */
+const WATCH_SWEEP_TICKS = 10
+/** Answers of all connections that could not be written yet; beyond it fetches gather little. */
+const OUTPUT_BYTES = 512 * MIB
+const LITTLE_BYTES = MIB
+
+/** The broker's door for Kafka clients: one listener of `listeners`. */
+export interface KafkaListener {
+  /** Binds; the value is the real address. Fails with `IoError` when the port is taken. */
+  start(done: Done<Address>): void
+  /** Accepts nothing more and ends all connections. Answers that are not written are lost, as with any broken connection. */
+  stop(done: Done<void>): void
+}
+
+/**
+ * Serves Kafka's protocol on one address, over the world's byte streams. Everything a handler needs is in `context`; nothing is served
+ * from anywhere else, so a broker without its own metadata answers with errors that clients retry.
+ */
+export function createKafkaListener(context: BrokerContext, listenerConfig: BrokerListenerConfig): KafkaListener {
+  return new KafkaDoor(context, listenerConfig)
+}
+
+class KafkaDoor implements KafkaListener, ConnectionHost {
+  readonly world: World
+  readonly limits: ConnectionLimits
+  readonly budget: MemoryBudget
+  readonly log: SteadyLog
+  private readonly config: BrokerListenerConfig
+  private readonly services: Services
+  private readonly dispatch: Dispatch
+  private readonly connections = new Set<Connection>()
+  private listener: Listener | null = null
+  private sweeper: Timer | null = null
+  private sweeps = 0
+  private stopped = false
+  private unwritten = 0
+
+  constructor(context: BrokerContext, config: BrokerListenerConfig) {
+    this.world = context.world
+    this.config = config
+    this.limits = limitsOf(context)
+    this.budget = new MemoryBudget(Math.max(BUDGET_BYTES, 2 * context.config.maxRequestBytes))
+    this.log = new SteadyLog(context.world.log, context.world.clock)
+    const settings = new TopicSettings(context)
+    this.services = {
+      broker: context,
+      listener: config,
+      wheel: new TimingWheel(context.world.clock, context.world.timers),
+      watches: new PartitionWatches(context.world.clock),
+      settings,
+      creation: new TopicCreation(context, settings),
+      fetchRoom: () => this.fetchRoom(),
+    }
+    this.dispatch = new Dispatch(this.services)
+  }
+
+  start(done: Done<Address>): void {
+    this.world.streams.listen(
+      this.config.bind,
+      (stream) => this.connect(stream),
+      (error, listener) => {
+        if (error !== null) {
+          done(error, this.config.bind)
+          return
+        }
+        this.listener = listener
+        if (this.stopped) listener.close(() => {})
+        else this.scheduleSweep()
+        done(null, listener.address)
+      },
+    )
+  }
+
+  stop(done: Done<void>): void {
+    this.stopped = true
+    this.sweeper?.cancel()
+    this.services.wheel.stop()
+    for (const connection of this.connections) connection.close()
+    this.services.watches.stop()
+    if (this.listener === null) this.world.timers.endOfTurn(() => done(null, undefined))
+    else this.listener.close(done)
+  }
+
+  accept(connection: Connection, frame: Uint8Array): void {
+    this.dispatch.accept(connection, frame)
+  }
+
+  closed(connection: Connection): void {
+    this.connections.delete(connection)
+  }
+
+  unwrittenChanged(bytes: number): void {
+    this.unwritten += bytes
+  }
+
+  private connect(stream: ByteStream): Connection {
+    const connection = new Connection(stream, this)
+    this.connections.add(connection)
+    if (this.stopped) this.world.timers.endOfTurn(() => connection.close())
+    return connection
+  }
+
+  private fetchRoom(): number {
+    if (this.unwritten > OUTPUT_BYTES) return LITTLE_BYTES
+    return Number(this.services.settings.broker('fetch.max.bytes'))
+  }
+
+  private scheduleSweep(): void {
+    this.sweeper = this.world.timers.after(SWEEP_US, () => this.sweep())
+  }
+
+  private sweep(): void {
+    const now = this.world.clock.monotonicUs()
+    for (const connection of this.connections) connection.sweep(now)
+    if (this.budget.over) this.shed()
+    if (this.sweeps++ % WATCH_SWEEP_TICKS === 0) this.services.watches.sweep(now)
+    this.scheduleSweep()
+  }
+
+  /**
+   * The budget is used up by requests that have not arrived whole, so nothing will give it back: the connection that holds most of it
+   * without being served goes.
+   */
+  private shed(): void {
+    let worst: Connection | null = null
+    for (const connection of this.connections)
+      if (!connection.hasPending && connection.heldBytes > (worst?.heldBytes ?? 0)) worst = connection
+    worst?.refuse('memory', 'the requests that clients have begun to send use up the memory for requests')
+  }
+}
+
+function limitsOf({ config }: BrokerContext): ConnectionLimits {
+  return {
+    maxRequestBytes: config.maxRequestBytes,
+    maxPipelined: 64,
+    maxPipelinedBytes: 16 * MIB,
+    maxUnwrittenBytes: MIB,
+    headerDeadlineMs: 10_000,
+    idleMs: config.idleConnectionMs,
+  }
+}

@@ -1,0 +1,27 @@
+import type { Clock, LogFields, Logger } from '@millrace/base'
+
+const INTERVAL_US = 10_000_000
+
+/** Warnings that a hostile or broken client can cause at will: one line per kind in ten seconds, with the number left out. */
+export class SteadyLog {
+  private readonly log: Logger
+  private readonly clock: Clock
+  private readonly kinds = new Map<string, { untilUs: number; suppressed: number }>()
+
+  constructor(log: Logger, clock: Clock) {
+    this.log = log
+    this.clock = clock
+  }
+
+  warn(kind: string, fields: LogFields, event: string): void {
+    const now = this.clock.monotonicUs()
+    const seen = this.kinds.get(kind)
+    if (seen !== undefined && now < seen.untilUs) {
+      seen.suppressed++
+      return
+    }
+    this.kinds.set(kind, { untilUs: now + INTERVAL_US, suppressed: 0 })
+    const suppressed = seen?.suppressed ?? 0
+    this.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, event)
+  }
+}
