@@ -6,7 +6,7 @@ import type { ContractCase } from '../src/index.ts'
 
 /** Runs the cases of a contract as tests. */
 export function holdTo(what: string, cases: readonly ContractCase[]): void {
-  describe(`${what}`, () => {
+  describe(`The contract of ${what}`, () => {
     test.for(cases)('$name', async ({ run }) => {
       await expect(run()).resolves.toBeUndefined()
     })

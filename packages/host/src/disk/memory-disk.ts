@@ -37,19 +37,21 @@ export class MemoryDisk implements Disk, MemorySpace {
   }
 
   open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void {
-    this.answer(path, done, () => {
-      const { folder, name } = this.place(path)
-      let node = folder.entries.get(name)
-      if (node !== undefined && isFolder(node)) throw new IoError('EIO', path, 'it is not a file')
-      if (node === undefined && how === 'read') throw new IoError('ENOENT', path, 'no such file')
-      if (node === undefined) {
-        node = { bytes: new MemoryBytes(), modifiedMs: this.clock.wallMs() }
-        this.link(folder, name, node)
-      }
-      const file = new MemoryFile(path, node, how !== 'read', this)
-      if (how === 'create') file.truncateNow(0)
-      return file
-    })
+    this.answer(path, done, () => this.openNow(path, how))
+  }
+
+  openNow(path: string, how: 'read' | 'append' | 'create'): File {
+    const { folder, name } = this.place(path)
+    let node = folder.entries.get(name)
+    if (node !== undefined && isFolder(node)) throw new IoError('EIO', path, 'it is not a file')
+    if (node === undefined && how === 'read') throw new IoError('ENOENT', path, 'no such file')
+    if (node === undefined) {
+      node = { bytes: new MemoryBytes(), modifiedMs: this.clock.wallMs() }
+      this.link(folder, name, node)
+    }
+    const file = new MemoryFile(path, node, how !== 'read', this)
+    if (how === 'create') file.truncateNow(0)
+    return file
   }
 
   list(path: string, done: Done<readonly DirEntry[]>): void {
@@ -73,19 +75,21 @@ export class MemoryDisk implements Disk, MemorySpace {
   }
 
   rename(from: string, to: string, done: Done<void>): void {
-    this.answer(from, done, () => {
-      if (isWithin(names(from), names(to))) throw new IoError('EIO', from, 'a folder cannot move into itself')
-      const source = this.place(from)
-      const target = this.place(to)
-      const node = source.folder.entries.get(source.name)
-      if (node === undefined) throw new IoError('ENOENT', from, 'no such file')
-      const replaced = target.folder.entries.get(target.name)
-      if (replaced === node) return
-      if (replaced !== undefined) this.checkReplaceable(node, replaced, to)
-      if (replaced !== undefined && !isFolder(replaced)) this.unlink(replaced)
-      source.folder.entries.delete(source.name)
-      this.link(target.folder, target.name, node)
-    })
+    this.answer(from, done, () => this.renameNow(from, to))
+  }
+
+  renameNow(from: string, to: string): void {
+    if (isWithin(names(from), names(to))) throw new IoError('EIO', from, 'a folder cannot move into itself')
+    const source = this.place(from)
+    const target = this.place(to)
+    const node = source.folder.entries.get(source.name)
+    if (node === undefined) throw new IoError('ENOENT', from, 'no such file')
+    const replaced = target.folder.entries.get(target.name)
+    if (replaced === node) return
+    if (replaced !== undefined) this.checkReplaceable(node, replaced, to)
+    if (replaced !== undefined && !isFolder(replaced)) this.unlink(replaced)
+    source.folder.entries.delete(source.name)
+    this.link(target.folder, target.name, node)
   }
 
   remove(path: string, done: Done<void>): void {

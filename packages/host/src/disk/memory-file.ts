@@ -37,6 +37,11 @@ export class MemoryFile implements File {
     this.space.turns.later(() => done(null, this.node.bytes.read(at, into)))
   }
 
+  readNow(at: number, into: Uint8Array): number {
+    if (this.closed) throw closedError(this.path)
+    return this.node.bytes.read(at, into)
+  }
+
   truncateNow(size: number): void {
     this.checkWritable()
     this.take(size - this.size)

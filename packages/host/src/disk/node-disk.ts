@@ -32,6 +32,19 @@ export class NodeDisk implements Disk {
     })
   }
 
+  openNow(path: string, how: 'read' | 'append' | 'create'): File {
+    let fd = -1
+    try {
+      fd = nodeFs.openSync(path, FLAGS[how], 0o644)
+      const stats = nodeFs.fstatSync(fd)
+      if (!stats.isFile()) throw new Error('it is not a file')
+      return new NodeFile(path, fd, stats.size, how !== 'read', this.calls)
+    } catch (cause) {
+      if (fd !== -1) nodeFs.closeSync(fd)
+      throw ioError(path, cause)
+    }
+  }
+
   list(path: string, done: Done<readonly DirEntry[]>): void {
     nodeFs.readdir(path, { withFileTypes: true }, (error, found) => {
       if (error !== null) done(ioError(path, error), [])
@@ -45,6 +58,14 @@ export class NodeDisk implements Disk {
 
   rename(from: string, to: string, done: Done<void>): void {
     nodeFs.rename(from, to, (error) => done(failure(from, error)))
+  }
+
+  renameNow(from: string, to: string): void {
+    try {
+      nodeFs.renameSync(from, to)
+    } catch (cause) {
+      throw ioError(from, cause)
+    }
   }
 
   remove(path: string, done: Done<void>): void {

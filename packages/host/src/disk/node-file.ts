@@ -1,4 +1,4 @@
-import type { close, fdatasync, ftruncateSync, read, writevSync } from 'node:fs'
+import type { close, fdatasync, ftruncateSync, read, readSync, writevSync } from 'node:fs'
 import { IoError } from '@millrace/base'
 import type { Done, File } from '@millrace/base'
 import { closedError, ioError } from '../io-error.ts'
@@ -8,6 +8,7 @@ export interface FileCalls {
   readonly writevSync: typeof writevSync
   readonly ftruncateSync: typeof ftruncateSync
   readonly read: typeof read
+  readonly readSync: typeof readSync
   readonly fdatasync: typeof fdatasync
   readonly close: typeof close
 }
@@ -57,6 +58,21 @@ export class NodeFile implements File {
     if (this.closing !== null) return void setImmediate(() => done(closedError(this.path), 0))
     this.inFlight++
     this.readPiece(at, into, 0, done)
+  }
+
+  readNow(at: number, into: Uint8Array): number {
+    if (this.closing !== null) throw closedError(this.path)
+    try {
+      let filled = 0
+      while (filled < into.length) {
+        const count = this.calls.readSync(this.fd, into, filled, into.length - filled, at + filled)
+        if (count === 0) break
+        filled += count
+      }
+      return filled
+    } catch (cause) {
+      throw ioError(this.path, cause)
+    }
   }
 
   truncateNow(size: number): void {

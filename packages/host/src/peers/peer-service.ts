@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { loadPackageDefinition } from '@grpc/grpc-js'
+import type { ChannelOptions, MethodDefinition, ServiceClientConstructor, ServiceDefinition } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { assert } from '@millrace/base'
+import type { Lane } from '@millrace/base'
+
+/** The largest frame, both ways. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024
+/** What may be under way without the receiver's answer: a round trip's worth at full speed, several large frames. */
+const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024
+
+/** Options of both ends of a stream between nodes. */
+const COMMON_OPTIONS: ChannelOptions = {
+  'grpc.max_send_message_length': MAX_FRAME_BYTES,
+  'grpc.max_receive_message_length': MAX_FRAME_BYTES,
+  // A host that vanished without a word is noticed after the sum of the two.
+  'grpc.keepalive_time_ms': 5000,
+  'grpc.keepalive_timeout_ms': 3000,
+  'grpc.enable_channelz': 0,
+  'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
+}
+
+/** Options of a channel: one dial, no retries, no proxy, nothing that holds frames back. */
+export const CHANNEL_OPTIONS: ChannelOptions = {
+  ...COMMON_OPTIONS,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 1000,
+  'grpc.enable_retries': 0,
+  // A frame in the retry buffer counts as written at once, which would undo the back-pressure.
+  'grpc.per_rpc_retry_buffer_size': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+}
+
+/** Options of a server. */
+export const SERVER_OPTIONS: ChannelOptions & { readonly 'grpc.max_connection_idle_ms': number } = {
+  ...COMMON_OPTIONS,
+  'grpc.max_concurrent_streams': 16,
+  'grpc.max_connection_idle_ms': 10_000,
+}
+
+const METHODS: Readonly<Record<Lane, string>> = { control: 'Control', replication: 'Replication', bulk: 'Bulk' }
+
+export type FrameMethod = MethodDefinition<Uint8Array, Uint8Array>
+
+/** The service of proto/millrace/peer.proto with frames as plain bytes, by lane. */
+export function peerService(): Record<Lane, FrameMethod> & ServiceDefinition {
+  const loaded = loadPackageDefinition(loadSync(peerProtoPath()))
+  const { service } = (loaded['millrace'] as Record<string, ServiceClientConstructor>)[
+    'Peer'
+  ] as ServiceClientConstructor
+  const method = (lane: Lane): FrameMethod => ({
+    ...(service[METHODS[lane]] as FrameMethod),
+    requestSerialize: asBuffer,
+    requestDeserialize: asIs,
+    responseSerialize: asBuffer,
+    responseDeserialize: asIs,
+  })
+  return { control: method('control'), replication: method('replication'), bulk: method('bulk') }
+}
+
+/** Where the proto file is: in the package, where the build copies it to, or in the checkout that the package is part of. */
+export function peerProtoPath(): string {
+  const places = ['../../proto/millrace/peer.proto', '../../../../proto/millrace/peer.proto']
+  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)))
+  const path = paths.find(existsSync)
+  assert(path !== undefined, `peer.proto is in none of ${paths.join(', ')}`)
+  return path
+}
+
+function asBuffer(frame: Uint8Array): Buffer {
+  return Buffer.isBuffer(frame) ? frame : Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+}
+
+function asIs(bytes: Buffer): Uint8Array {
+  return bytes
+}
