@@ -53,11 +53,15 @@ export interface Random {
 export interface Disk {
   /** `create` makes the file empty, whether it was there or not; `append` opens or makes it; `read` fails with ENOENT. */
   open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void
+  /** The same at once, for what must not wait: an append that begins a new file. Throws `IoError`. */
+  openNow(path: string, how: 'read' | 'append' | 'create'): File
   list(path: string, done: Done<readonly DirEntry[]>): void
   /** Makes parents too; one that is there already is a success. */
   mkdir(path: string, done: Done<void>): void
   /** Replaces what is at `to`. Volatile until `syncDir` of the folder. */
   rename(from: string, to: string, done: Done<void>): void
+  /** The same at once: the name is free for a new file when it returns. Throws `IoError`. */
+  renameNow(from: string, to: string): void
   /** A file, or a folder with all that is in it. Volatile until `syncDir` of the folder. */
   remove(path: string, done: Done<void>): void
   syncDir(path: string, done: Done<void>): void
@@ -80,6 +84,8 @@ export interface File {
   appendNow(parts: readonly Uint8Array[]): void
   /** Fills `into` from position `at`; the value is the number of bytes read, less than asked only at the end of the file. */
   read(at: number, into: Uint8Array, done: Done<number>): void
+  /** The same at once, for a few bytes that a decision of this turn needs. Throws `IoError`. */
+  readNow(at: number, into: Uint8Array): number
   /** Volatile until `sync`. Throws `IoError`. */
   truncateNow(size: number): void
   /** Covers what returned before the call. An error poisons the file: every later sync fails too. */

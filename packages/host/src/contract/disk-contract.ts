@@ -11,7 +11,7 @@ export interface DiskHost extends ContractHost {
 
 /** The rules of {@link Disk} and its files. */
 export function diskContract(make: () => Promise<DiskHost>): ContractCase[] {
-  return contractCases(make, { ...APPENDING, ...READING, ...CLOSING, ...NAMES, ...FOLDERS })
+  return contractCases(make, { ...APPENDING, ...READING, ...AT_ONCE, ...CLOSING, ...NAMES, ...FOLDERS })
 }
 
 const APPENDING: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
@@ -129,6 +129,32 @@ const READING: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
     await ask<void>(host, (done) => file.sync(done))
     const reader = await open(host, 'a', 'read')
     await ask<void>(host, (done) => reader.sync(done))
+  },
+}
+
+const AT_ONCE: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
+  'a file is opened, written, renamed and read at once, in one turn': async (host) => {
+    const file = host.disk.openNow(`${host.root}/a`, 'create')
+    file.appendNow([bytes('0123'), bytes('456789')])
+    const into = new Uint8Array(8)
+    assert.equal(file.readNow(7, into), 3)
+    assert.equal(Buffer.from(into.subarray(0, 3)).toString(), '789')
+    assert.equal(file.readNow(10, into), 0)
+    host.disk.renameNow(`${host.root}/a`, `${host.root}/b`)
+    const again = host.disk.openNow(`${host.root}/a`, 'create')
+    again.appendNow([bytes('new')])
+    assert.equal(await content(host, host.disk.openNow(`${host.root}/b`, 'append')), '0123456789')
+    assert.equal(await content(host, host.disk.openNow(`${host.root}/a`, 'read')), 'new')
+  },
+  'what fails at once throws with its code': async (host) => {
+    assert.throws(() => host.disk.openNow(`${host.root}/missing`, 'read'), withCode('ENOENT'))
+    assert.throws(() => host.disk.openNow(`${host.root}/no/such`, 'create'), withCode('ENOENT'))
+    assert.throws(() => host.disk.renameNow(`${host.root}/missing`, `${host.root}/to`), withCode('ENOENT'))
+    await ask<void>(host, (done) => host.disk.mkdir(`${host.root}/folder`, done))
+    assert.throws(() => host.disk.openNow(`${host.root}/folder`, 'read'), withCode('EIO'))
+    const file = host.disk.openNow(`${host.root}/a`, 'create')
+    await ask<void>(host, (done) => file.close(done))
+    assert.throws(() => file.readNow(0, new Uint8Array(1)), withCode('ECLOSED'))
   },
 }
 
