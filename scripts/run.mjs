@@ -16,6 +16,7 @@ const COMMANDS = {
   millrace: ['packages/cli/src/main.ts'],
   test: ['scripts/check.ts', '--all'],
   check: ['scripts/check.ts'],
+  'e2e:containers': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.config.ts'],
   'e2e:failover': ['test-e2e/src/failover.ts'],
   format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
 }

@@ -1,0 +1,5 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: { include: ['test-e2e/test/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false },
+})
