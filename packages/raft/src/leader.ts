@@ -53,7 +53,7 @@ export function tickLeader(node: RaftNode): void {
   leadership.heartbeatElapsed++
   for (const progress of leadership.progress.values()) progress.silentTicks++
   tickTransfer(node, leadership)
-  if (!hasQuorum(node, leadership)) {
+  if (!hasQuorum(node, leadership, node.membership.voters)) {
     stepDown(node)
     return
   }
@@ -77,8 +77,7 @@ export function startRound(node: RaftNode): void {
 }
 
 /** Check-quorum: a leader that a majority no longer answers steps down. A removed leader does not count itself. */
-function hasQuorum(node: RaftNode, leadership: Leadership): boolean {
-  const { voters } = node.membership
+function hasQuorum(node: RaftNode, leadership: Leadership, voters: readonly VoterId[]): boolean {
   let heard = 0
   for (const voter of voters) {
     const silentTicks = leadership.progress.get(voterKey(voter))?.silentTicks ?? node.config.electionTicks
@@ -132,9 +131,11 @@ export function changeVoters(
     return appendOwn(node, 'voters', membership.encode([...voters, change.add]))
   }
   if (!includesVoter(voters, change.remove) || voters.length === 1) return 'no-change'
+  const left = voters.filter((voter) => !sameVoter(voter, change.remove))
+  if (!hasQuorum(node, leadership, left)) return 'quorum-would-be-lost'
   // A removed peer goes on as a learner until its connection ends, so that it hears of its removal.
   if (!node.isSelf(change.remove)) node.learners.set(voterKey(change.remove), change.remove)
-  return appendOwn(node, 'voters', membership.encode(voters.filter((voter) => !sameVoter(voter, change.remove))))
+  return appendOwn(node, 'voters', membership.encode(left))
 }
 
 function appendOwn(node: RaftNode, kind: EntryKind, payload: Uint8Array): LogPosition {

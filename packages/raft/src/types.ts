@@ -96,7 +96,11 @@ export interface RaftStart {
   readonly voters: readonly VoterId[]
   /** Voter-set entries in the log after the snapshot, in order: the newest one counts, committed or not. */
   readonly voterEntries: readonly Entry[]
-  /** False: a blank or damaged store. It learns, and does not vote until a leader swapped it in. */
+  /**
+   * False: this identity may have made promises that its store forgot. It learns, and neither votes nor campaigns until a
+   * leader removed it and added it again. A blank store under a new identity promised nothing and may vote: nobody counts
+   * its vote before it is in the voter set, and right after that the group may depend on it.
+   */
   readonly mayVote: boolean
 }
 
@@ -147,6 +151,8 @@ export type RaftRefusal =
   | 'change-in-flight'
   /** The node to add has not the whole log yet, or is no learner. */
   | 'not-caught-up'
+  /** Too few of the voters that would be left have answered lately to commit anything. */
+  | 'quorum-would-be-lost'
   /** The set already is like that, or would be empty. */
   | 'no-change'
 

@@ -1,0 +1,143 @@
+import type { RaftWrite } from '@millrace/base'
+import { sameVoter, voterKey, type RaftConfig, type RaftMessage, type VoterId } from '../src/index.ts'
+import { LogImage } from './disk.ts'
+import { Invariants } from './invariants.ts'
+import { Member } from './member.ts'
+import { bytes, voterName, votersCodec } from './voters-codec.ts'
+
+export interface Envelope {
+  readonly from: VoterId
+  readonly to: VoterId
+  readonly message: RaftMessage
+}
+
+export interface GroupOptions {
+  readonly random: (n: number) => number
+  readonly config?: Partial<RaftConfig>
+}
+
+/** Members, the messages between them, and the invariants over all of it. Nothing happens by itself. */
+export class Group {
+  readonly members = new Map<number, Member>()
+  readonly invariants = new Invariants()
+  /** Messages under way, oldest first. */
+  network: Envelope[] = []
+  /** Directed pairs of node ids whose messages are lost. */
+  readonly cuts = new Set<string>()
+  readonly #options: GroupOptions
+
+  constructor(options: GroupOptions) {
+    this.#options = options
+  }
+
+  get all(): readonly Member[] {
+    return [...this.members.values()]
+  }
+
+  /** A group as it is after its formation: every disk holds the same first entry, which names the voters. */
+  form(voters: readonly VoterId[]): void {
+    for (const voter of voters) {
+      const disk = new LogImage()
+      disk.hardState = { term: 1, votedFor: null }
+      disk.entries = [{ index: 1, term: 1, kind: 'voters', payload: votersCodec.encode(voters) }]
+      this.add(voter, disk, true)
+    }
+  }
+
+  add(voter: VoterId, disk: LogImage, mayVote: boolean): Member {
+    const member = new Member(this.#config(voter), this.#hooks(), disk, mayVote)
+    this.members.set(voter.id, member)
+    member.start()
+    return member
+  }
+
+  restart(member: Member): void {
+    this.invariants.restarted(member)
+    member.start()
+  }
+
+  member(id: number): Member {
+    const member = this.members.get(id)
+    if (member === undefined) throw new Error(`there is no node ${id}`)
+    return member
+  }
+
+  leader(): Member | null {
+    const leaders = this.all.filter((member) => member.output?.role === 'leader')
+    return leaders.toSorted((a, b) => (b.output?.term ?? 0) - (a.output?.term ?? 0))[0] ?? null
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.cuts.has(`${from}>${to}`)
+  }
+
+  cut(from: number, to: number): void {
+    this.cuts.add(`${from}>${to}`)
+  }
+
+  /** Hands over one message; it is lost when its link is cut, its receiver is down, or a wipe made another of the receiver. */
+  deliver(envelope: Envelope): boolean {
+    const receiver = this.members.get(envelope.to.id)
+    if (receiver === undefined || !receiver.up || !sameVoter(receiver.voter, envelope.to)) return false
+    if (this.isCut(envelope.from.id, envelope.to.id)) return false
+    receiver.step({ kind: 'message', from: envelope.from, message: envelope.message })
+    return true
+  }
+
+  /** Both ends notice that their connection broke; what was on it is gone. */
+  breakConnection(a: number, b: number): void {
+    this.network = this.network.filter(
+      ({ from, to }) => !((from.id === a && to.id === b) || (from.id === b && to.id === a)),
+    )
+    const [first, second] = [this.members.get(a), this.members.get(b)]
+    if (first === undefined || second === undefined) return
+    first.step({ kind: 'connectionBroken', peer: second.voter })
+    second.step({ kind: 'connectionBroken', peer: first.voter })
+  }
+
+  crash(member: Member): void {
+    member.crash()
+    for (const other of this.all) if (other !== member) this.breakConnection(other.voter.id, member.voter.id)
+  }
+
+  propose(member: Member, value: string): ReturnType<NonNullable<Member['machine']>['propose']> | 'down' {
+    const answer = member.machine?.propose(bytes(value)) ?? 'down'
+    member.settle()
+    return answer
+  }
+
+  #hooks(): ConstructorParameters<typeof Member>[1] {
+    return {
+      send: (from: Member, to: VoterId, message: RaftMessage) => {
+        this.invariants.sent(from, to, message)
+        this.network.push({ from: from.voter, to, message })
+      },
+      wrote: (member: Member, write: RaftWrite) => this.invariants.wrote(member, write),
+      stepped: (member: Member) => this.invariants.stepped(member, this.all),
+    }
+  }
+
+  #config(self: VoterId): RaftConfig {
+    return {
+      self,
+      electionTicks: 10,
+      heartbeatTicks: 2,
+      brokenTicks: 2,
+      maxBytesPerAppend: 1000,
+      maxInflightAppends: 8,
+      maxUncommittedBytes: 100_000,
+      maxTailBytes: 100_000,
+      random: this.#options.random,
+      voters: votersCodec,
+      ...this.#options.config,
+    }
+  }
+}
+
+export function memberNamed(group: Group, voter: VoterId): Member | null {
+  return group.all.find((member) => voterKey(member.voter) === voterKey(voter)) ?? null
+}
+
+export function nameOf(member: Member): string {
+  return voterName(member.voter)
+}

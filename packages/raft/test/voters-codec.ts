@@ -1,0 +1,28 @@
+import type { VoterId, VotersCodec } from '../src/index.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export function bytes(value: string): Uint8Array {
+  return encoder.encode(value)
+}
+
+export function text(payload: Uint8Array): string {
+  return decoder.decode(payload)
+}
+
+/** `2` is node 2 as it was born, `2b` the same node after a wipe: another voter. */
+export function voterName(voter: VoterId): string {
+  return voter.directoryId === 'a' ? String(voter.id) : `${voter.id}${voter.directoryId}`
+}
+
+export function voterOf(name: string): VoterId {
+  const [, id, directoryId] = /^(\d+)([a-z]*)$/.exec(name) ?? []
+  if (id === undefined) throw new Error(`${name} is no voter`)
+  return { id: Number(id), directoryId: directoryId === '' ? 'a' : (directoryId as string) }
+}
+
+export const votersCodec: VotersCodec = {
+  encode: (voters) => bytes(voters.map(voterName).join(' ')),
+  decode: (payload) => text(payload).split(' ').filter(Boolean).map(voterOf),
+}
