@@ -1,5 +1,5 @@
-import { MillraceError } from '@millrace/base'
-import { memoryWorld, productionWorld } from '@millrace/host'
+import { MillraceError, type World } from '@millrace/base'
+import { CryptoRandom, type LoggerOptions, memoryWorld, processLogger, productionWorld } from '@millrace/host'
 import { readNodeConfig, startNode } from '@millrace/server'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -50,14 +50,19 @@ export async function startInProcess(options: DevOptions, port: number): Promise
     'localhost',
   )
   if (config === null) throw new MillraceError('CONFIG_INVALID', problems.map(({ message }) => message).join('\n'))
-  const settings = {
-    node: 1,
-    pretty: true,
-    level: options.verbose === true ? ('info' as const) : ('warn' as const),
-    exit: (code: number) => process.exit(code),
-  }
-  const node = await startNode(folder === null ? memoryWorld(settings) : productionWorld(settings), config)
+  const logger = { pretty: true, level: options.verbose === true ? ('info' as const) : ('warn' as const) }
+  const world = folder === null ? inMemory(logger) : productionWorld({ logger })
+  const node = await startNode(world, config)
   return { folder, persistent: folder !== null, ready: node.ready, stop: () => node.stop() }
+}
+
+function inMemory(logger: LoggerOptions): World {
+  return memoryWorld({
+    name: 'dev',
+    log: processLogger(logger),
+    random: new CryptoRandom(),
+    fatal: () => process.exit(1),
+  })
 }
 
 /** Several processes, each `millrace server` with a properties file that is left beside its data to be looked at. */

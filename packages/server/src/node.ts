@@ -1,6 +1,7 @@
 import {
   type Accepted,
   type Address,
+  type Done,
   type Lane,
   type Listener,
   MillraceError,
@@ -34,7 +35,7 @@ export interface Node {
  */
 export async function startNode(world: World, config: NodeConfig): Promise<Node> {
   const directories = await openDirectories(world, [...new Set([...config.logDirs, config.metadataDir])], config.nodeId)
-  const node = new RunningNode(world, config, directories)
+  const node = new RunningNode({ ...world, log: world.log.child({ node: config.nodeId }) }, config, directories)
   await node.start()
   return node
 }
@@ -96,19 +97,13 @@ class RunningNode implements Node {
     this.kafka = started
     for (const listener of this.config.listeners) {
       const kafka = createKafkaListener(broker.context, listener)
-      await this.bind('listeners', listener.bind, (done: (error: Error | null, value: Address) => void) =>
-        kafka.start(done),
-      )
+      await this.bind('listeners', listener.bind, (done: Done<Address>) => kafka.start(done))
       started.push(kafka)
     }
   }
 
   /** A port that is taken is told with the key that names it. */
-  private async bind<T>(
-    key: string,
-    at: Address,
-    call: (done: (error: Error | null, value: T) => void) => void,
-  ): Promise<T> {
+  private async bind<T>(key: string, at: Address, call: (done: Done<T>) => void): Promise<T> {
     try {
       return await promised<T>(call)
     } catch (error) {

@@ -13,11 +13,7 @@ interface ServerOptions {
 /** Runs one node until a signal stops it. */
 export async function server(options: ServerOptions): Promise<void> {
   const { config, withoutEffect } = readConfig(options.config, options.override ?? [])
-  const world = productionWorld({
-    node: config.nodeId,
-    pretty: options.pretty === true,
-    exit: (code) => process.exit(code),
-  })
+  const world = productionWorld({ logger: { pretty: options.pretty === true } })
   if (withoutEffect.length > 0) world.log.warn({ keys: withoutEffect }, 'settings of Kafka that have no effect here')
   const started = performance.now()
   const node = await startNode(world, config)
