@@ -23,6 +23,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly network: DirectNetwork
   /** The running node with this id (from 1). Throws when it does not run. */
   node(id: number): Node
+  /** A node's disk, to look at its files under `/data`. */
+  disk(id: number): Disk
   /** Ends a node as SIGKILL ends a process: what it had written stays, nothing else. */
   kill(id: number): void
   /** Stops a node in order: leaderships are handed over first. */
@@ -111,6 +113,10 @@ class InProcessCluster implements TestCluster {
         fix: 'Start it with cluster.start(id).',
       })
     return running.node
+  }
+
+  disk(id: number): Disk {
+    return this.member(id).disk
   }
 
   kill(id: number): void {
