@@ -42,8 +42,11 @@ export interface BrokerImage {
   readonly rack: string | null
   /** Client listeners by name, and `PEER`, the inter-node address. */
   readonly endpoints: readonly EndpointImage[]
+  /** The log directories that are online. A replica in any other cannot lead or be in sync. */
   readonly directories: readonly Uuid[]
   readonly flushMode: 'fsync' | 'pagecache'
+  /** Of the inter-node protocol. */
+  readonly protocolVersion: number
   readonly fenced: boolean
   readonly shuttingDown: boolean
 }
@@ -52,11 +55,12 @@ export type ConfigResource = { readonly kind: 'topic' | 'broker'; readonly name:
 
 /** What one applied entry changed, for those who follow the image. Keys are topic ids. */
 export interface ImageChanges {
-  /** Everything may have changed (a snapshot was loaded). */
+  /** Everything may have changed (a snapshot was loaded): compare with what you hold. The lists are then empty. */
   readonly all: boolean
-  /** Partitions created or changed. */
+  /** Partitions created or changed, as they are after the entry. */
   readonly partitions: readonly PartitionImage[]
   readonly createdTopics: readonly TopicImage[]
+  /** As they were. One created and deleted by the same entry is in neither list. */
   readonly deletedTopics: readonly TopicImage[]
   readonly brokers: readonly number[]
   readonly configs: readonly ConfigResource[]
@@ -66,9 +70,16 @@ export interface ImageChanges {
 export interface ClusterImage {
   /** The last entry applied; 0 for the empty image. */
   readonly index: number
+  /** Null until the cluster formed. */
   readonly clusterId: Uuid | null
+  /** By id. The maps are live; what they hold is replaced on change, never changed. */
   readonly brokers: ReadonlyMap<number, BrokerImage>
+  /** By id. */
   readonly topics: ReadonlyMap<Uuid, TopicImage>
+  /** The level of each named format that the whole cluster writes. */
+  readonly features: ReadonlyMap<string, number>
+  /** The first producer id that nobody was given. */
+  readonly nextProducerId: number
   topicByName(name: string): TopicImage | null
   partition(topicId: Uuid, partition: number): PartitionImage | null
   /** Overrides of one resource; the broker name "" is the cluster-wide default. Never null, may be empty. */
@@ -79,8 +90,13 @@ export interface ClusterImage {
 
 /** An image that follows the log. Brokers hold one; the controller holds two (committed, speculative). */
 export interface FollowedImage extends ClusterImage {
-  /** Applies one entry's payload (a batch of metadata records). Throws `MetadataDecodeError` for bytes that are none. */
+  /**
+   * Applies one entry's payload (a batch of metadata records), all of it or, when it throws `MetadataDecodeError` for bytes that are
+   * none, nothing. Indexes rise; entries that are not metadata leave gaps.
+   */
   apply(index: number, payload: Uint8Array): ImageChanges
+  /** Replaces everything by a {@link snapshot} taken at the entry `index`. Throws `MetadataDecodeError` and changes nothing. */
   load(index: number, snapshot: Uint8Array): ImageChanges
+  /** The whole state in bytes; the index is not part of it. */
   snapshot(): Uint8Array
 }

@@ -1,1 +1,15 @@
+export { OLDEST_PROTOCOL } from './brokers.ts'
 export type * from './image.ts'
+export { createControllerMachine } from './machine.ts'
+export type { ControllerMachine, MachineConfig } from './machine.ts'
+export { decodeBatch, encodeBatch, MetadataDecodeError } from './records.ts'
+export type { MetadataRecord, RecordName, RecordValue } from './records.ts'
+export type * from './requests.ts'
+export { minInsyncReplicas } from './settings.ts'
+import type { FollowedImage } from './image.ts'
+import { ImageState } from './state.ts'
+
+/** An empty image, ready to load a snapshot or to apply a log from its first entry. */
+export function createImage(): FollowedImage {
+  return new ImageState()
+}

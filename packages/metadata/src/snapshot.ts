@@ -1,0 +1,50 @@
+import type { BrokerImage, ClusterImage, ConfigResource, PartitionImage } from './image.ts'
+import type { MetadataRecord } from './records.ts'
+
+/** What a snapshot needs beyond the image that everybody sees. */
+export interface Snapshotted extends ClusterImage {
+  configured(kind: ConfigResource['kind']): ReadonlyMap<string, ReadonlyMap<string, string>>
+}
+
+/** The records that rebuild an image from nothing. */
+export function recordsOf(image: Snapshotted): readonly MetadataRecord[] {
+  const records: MetadataRecord[] = []
+  if (image.clusterId !== null) records.push({ name: 'cluster', value: { clusterId: image.clusterId } })
+  for (const [name, level] of image.features) records.push({ name: 'featureLevel', value: { name, level } })
+  for (const broker of image.brokers.values()) records.push(brokerRecord(broker))
+  for (const topic of image.topics.values()) {
+    records.push({ name: 'topic', value: { topicId: topic.id, name: topic.name } })
+    for (const partition of topic.partitions) records.push(partitionRecord(partition))
+  }
+  for (const kind of ['topic', 'broker'] as const)
+    for (const [resource, settings] of image.configured(kind))
+      for (const [name, value] of settings) records.push(configRecord({ kind, name: resource }, name, value))
+  if (image.nextProducerId > 0)
+    records.push({
+      name: 'producerIds',
+      value: { brokerId: -1, brokerEpoch: -1, nextProducerId: image.nextProducerId },
+    })
+  return records
+}
+
+/** One setting of one resource; null removes it. */
+export function configRecord(resource: ConfigResource, name: string, value: string | null): MetadataRecord {
+  return {
+    name: 'config',
+    value: { resourceKind: resource.kind === 'topic' ? 2 : 4, resourceName: resource.name, name, value },
+  }
+}
+
+function brokerRecord(broker: BrokerImage): MetadataRecord {
+  const { id, flushMode, ...rest } = broker
+  return {
+    name: 'registerBroker',
+    value: { ...rest, brokerId: id, flushMode: flushMode === 'fsync' ? 0 : 1 },
+  }
+}
+
+/** A partition in full. */
+export function partitionRecord(partition: PartitionImage): MetadataRecord {
+  const { leaderRecovery, topic: _, ...rest } = partition
+  return { name: 'partition', value: { ...rest, leaderRecovery: leaderRecovery === 'recovered' ? 0 : 1 } }
+}

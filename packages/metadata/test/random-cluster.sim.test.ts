@@ -1,0 +1,375 @@
+import { ErrorCode } from '@millrace/base'
+import type { Random, Uuid } from '@millrace/base'
+import { describe, expect, test } from 'vitest'
+import { createControllerMachine, createImage, minInsyncReplicas } from '../src/index.ts'
+import type { FollowedImage, PartitionImage, RegisterBroker } from '../src/index.ts'
+import { directory, Harness, plain } from './harness.ts'
+import { seeded } from './seeded.ts'
+
+const SEEDS = Number(process.env['SEEDS'] ?? 12)
+const STEPS = 600
+const FIRST = Number(process.env['SEED'] ?? 1)
+
+/** What brokers hold, which the controller cannot see: how many acknowledged records there are in each broker's directory. */
+interface Log {
+  acked: number
+  readonly held: Map<string, number>
+}
+
+function placeOf(partition: PartitionImage, brokerId: number): string {
+  return `${brokerId}/${partition.directories[partition.replicas.indexOf(brokerId)]}`
+}
+
+/** Drives a machine with everything that brokers, operators and failures do, beside a model of the data. */
+class World {
+  readonly harness: Harness
+  readonly random: Random
+  readonly logs = new Map<string, Log>()
+  readonly shadow = new Map<string, PartitionImage>()
+  readonly directories = new Map<number, Uuid[]>()
+  readonly modes = new Map<number, 'fsync' | 'pagecache'>()
+  unclean = false
+  names = 0
+
+  constructor(seed: number) {
+    this.random = seeded(seed)
+    const pagecache = this.chance(0.3)
+    this.harness = new Harness({
+      'min.insync.replicas': String(1 + this.random.below(2)),
+      'default.replication.factor': '3',
+    })
+    for (let id = 1; id <= 5; id++) {
+      this.directories.set(id, this.chance(0.6) ? [directory(id), directory(id, 1)] : [directory(id)])
+      this.modes.set(id, pagecache || this.chance(0.1) ? 'pagecache' : 'fsync')
+    }
+  }
+
+  chance(probability: number): boolean {
+    return this.random.uint32() < probability * 0x1_0000_0000
+  }
+
+  pick<T>(items: readonly T[]): T | undefined {
+    return items[this.random.below(Math.max(1, items.length))]
+  }
+
+  partitions(): PartitionImage[] {
+    return [...this.harness.image.topics.values()].flatMap((topic) => topic.partitions)
+  }
+
+  log(partition: PartitionImage): Log {
+    const key = nameOf(partition)
+    let log = this.logs.get(key)
+    if (log === undefined) {
+      log = { acked: 0, held: new Map() }
+      this.logs.set(key, log)
+    }
+    return log
+  }
+
+  step(): string {
+    const actions: readonly [number, string, () => void][] = [
+      [6, 'register', () => this.register()],
+      [10, 'heartbeat', () => this.heartbeat()],
+      [3, 'fence', () => this.harness.fence(1 + this.random.below(5))],
+      [3, 'create', () => this.create()],
+      [1, 'delete', () => this.remove()],
+      [1, 'grow', () => this.grow()],
+      [12, 'write', () => this.write()],
+      [12, 'isr', () => this.alterIsr()],
+      [2, 'quarantine', () => this.quarantine()],
+      [2, 'config', () => this.configure()],
+      [1, 'elect', () => this.elect()],
+      [1, 'balance', () => void this.harness.ask({ kind: 'balanceLeaders', limit: this.random.below(5) })],
+      [1, 'ids', () => this.producerIds()],
+      [
+        0.3,
+        'unregister',
+        () => void this.harness.ask({ kind: 'unregisterBroker', brokerId: 1 + this.random.below(5) }),
+      ],
+    ]
+    let left = (this.random.uint32() / 0x1_0000_0000) * actions.reduce((sum, [weight]) => sum + weight, 0)
+    this.unclean = false
+    for (const [weight, name, run] of actions) {
+      left -= weight
+      if (left > 0) continue
+      this.harness.changes = null
+      run()
+      return name
+    }
+    return 'nothing'
+  }
+
+  register(): void {
+    const brokerId = 1 + this.random.below(5)
+    const old = this.harness.image.brokers.get(brokerId)
+    const clean = this.chance(0.3)
+    const lost = this.chance(0.1)
+    const more: Partial<RegisterBroker> = { flushMode: this.modes.get(brokerId) as 'fsync' }
+    if (clean && old !== undefined) Object.assign(more, { previousBrokerEpoch: old.epoch })
+    if (lost) this.directories.set(brokerId, [directory(brokerId, this.random.below(3))])
+    if (this.chance(0.1) && old !== undefined) Object.assign(more, { incarnationId: old.incarnationId })
+    const restarts = more.incarnationId === undefined
+    const damaged = restarts && !clean ? this.lose(brokerId, old?.flushMode ?? 'fsync') : []
+    this.harness.register(brokerId, { directories: this.directories.get(brokerId) as Uuid[], damaged, ...more })
+  }
+
+  /** What an unclean restart may cost this broker's replicas; those that it notices are told as damaged. */
+  lose(brokerId: number, mode: 'fsync' | 'pagecache'): { topicId: Uuid; partition: number }[] {
+    const damaged: { topicId: Uuid; partition: number }[] = []
+    for (const partition of this.harness.image.partitionsOf(brokerId)) {
+      const log = this.log(partition)
+      const place = placeOf(partition, brokerId)
+      const held = log.held.get(place) ?? 0
+      const told = this.chance(0.05)
+      if (told) damaged.push(partition)
+      if (told || (mode === 'pagecache' && this.chance(0.5))) log.held.set(place, this.random.below(held + 1))
+    }
+    return damaged
+  }
+
+  heartbeat(): void {
+    const brokerId = 1 + this.random.below(5)
+    const offline = this.chance(0.1) ? [this.pick(this.directories.get(brokerId) as Uuid[]) as Uuid] : []
+    this.harness.heartbeat(brokerId, {
+      wantFence: this.chance(0.05),
+      wantShutdown: this.chance(0.05),
+      offlineDirectories: offline,
+      appliedIndex: this.chance(0.8) ? this.harness.index : 0,
+    })
+  }
+
+  create(): void {
+    if (this.harness.image.topics.size > 8) return
+    const [result] = this.harness.ask({
+      kind: 'createTopics',
+      validateOnly: this.chance(0.1),
+      topics: [
+        {
+          name: `t${this.names++}`,
+          partitions: 1 + this.random.below(4),
+          replicationFactor: 1 + this.random.below(4),
+          assignments: [],
+          configs: this.chance(0.2) ? [{ name: 'min.insync.replicas', value: String(1 + this.random.below(3)) }] : [],
+        },
+      ],
+    })
+    expect([0, ErrorCode.INVALID_REPLICATION_FACTOR]).toContain(result?.error)
+  }
+
+  remove(): void {
+    const topic = this.pick([...this.harness.image.topics.values()])
+    if (topic !== undefined) this.harness.ask({ kind: 'deleteTopics', topics: [{ name: null, topicId: topic.id }] })
+  }
+
+  grow(): void {
+    const topic = this.pick([...this.harness.image.topics.values()])
+    if (topic !== undefined && topic.partitions.length < 8)
+      this.harness.ask({
+        kind: 'createPartitions',
+        validateOnly: false,
+        topics: [{ topic: topic.name, count: topic.partitions.length + 2, assignments: null }],
+      })
+  }
+
+  /** The leader acknowledges a record once all in-sync replicas have it, and there are enough of them. */
+  write(): void {
+    for (const partition of this.partitions()) {
+      if (partition.leader === -1 || this.chance(0.5)) continue
+      const log = this.log(partition)
+      const enough = Math.min(minInsyncReplicas(this.harness.image, partition.topic), partition.replicas.length)
+      if (partition.isr.length < enough) continue
+      log.acked++
+      for (const member of partition.isr) log.held.set(placeOf(partition, member), log.acked)
+    }
+  }
+
+  /** Followers that caught up join, some members leave; sometimes with old epochs. */
+  alterIsr(): void {
+    const partition = this.pick(this.partitions().filter(({ leader }) => leader !== -1))
+    if (partition === undefined) return
+    const log = this.log(partition)
+    const isr = partition.replicas.filter((id) => {
+      if (id === partition.leader) return true
+      if (!this.chance(0.6)) return false
+      return this.harness.image.brokers.has(id)
+    })
+    const stale = this.chance(0.1)
+    // What the follower holds is equal to the leader's log before it is proposed.
+    const before = new Map(log.held)
+    const led = log.held.get(placeOf(partition, partition.leader)) ?? 0
+    for (const id of isr) log.held.set(placeOf(partition, id), led)
+    const [answer] = this.harness.ask({
+      kind: 'alterPartitions',
+      brokerId: partition.leader,
+      brokerEpoch: this.harness.epoch(partition.leader),
+      items: [
+        {
+          topicId: partition.topicId,
+          partition: partition.partition,
+          requestId: 9,
+          leaderEpoch: partition.leaderEpoch,
+          partitionEpoch: partition.partitionEpoch - (stale ? 1 : 0),
+          isr: isr.map((brokerId) => ({
+            brokerId,
+            brokerEpoch: this.harness.epoch(brokerId) - (this.chance(0.05) ? 1 : 0),
+          })),
+        },
+      ],
+    })
+    if (answer?.error !== ErrorCode.NONE) restore(log.held, before)
+  }
+
+  quarantine(): void {
+    const partition = this.pick(this.partitions())
+    const brokerId = this.pick(partition?.replicas ?? [])
+    if (partition === undefined || brokerId === undefined) return
+    this.harness.ask({
+      kind: 'quarantine',
+      brokerId,
+      brokerEpoch: this.harness.epoch(brokerId),
+      partitions: [partition],
+    })
+    if (this.harness.image.brokers.has(brokerId)) this.log(partition).held.set(placeOf(partition, brokerId), 0)
+  }
+
+  configure(): void {
+    const settings = this.chance(0.5)
+      ? { 'min.insync.replicas': String(1 + this.random.below(3)) }
+      : { 'unclean.leader.election.enable': String(this.chance(0.3)) }
+    const topic = this.pick([...this.harness.image.topics.values()])
+    if (this.chance(0.5) || topic === undefined) this.harness.configure('broker', '', settings)
+    else this.harness.configure('topic', topic.name, settings)
+  }
+
+  elect(): void {
+    const election = this.chance(0.5) ? 'preferred' : 'unclean'
+    this.unclean = election === 'unclean'
+    this.harness.ask({ kind: 'electLeaders', election, partitions: null })
+  }
+
+  producerIds(): void {
+    const brokerId = 1 + this.random.below(5)
+    const before = this.harness.image.nextProducerId
+    const { error, first, count } = this.harness.ask({
+      kind: 'allocateProducerIds',
+      brokerId,
+      brokerEpoch: this.harness.epoch(brokerId),
+    })
+    if (error !== ErrorCode.NONE) return
+    expect(first).toBe(before)
+    expect(this.harness.image.nextProducerId).toBe(first + count)
+  }
+}
+
+function restore(held: Map<string, number>, before: ReadonlyMap<string, number>): void {
+  held.clear()
+  for (const [place, records] of before) held.set(place, records)
+}
+
+function nameOf({ topicId, partition }: { topicId: Uuid; partition: number }): string {
+  return `${topicId}-${partition}`
+}
+
+/** What must hold of every partition after every step. */
+function checkPartition(world: World, partition: PartitionImage): void {
+  const { image } = world.harness
+  const { replicas, isr, elr, leader, directories } = partition
+  expect(directories.length).toBe(replicas.length)
+  expect(new Set(isr).size).toBe(isr.length)
+  expect(isr.filter((id) => !replicas.includes(id))).toEqual([])
+  expect(elr.filter((id) => !replicas.includes(id) || isr.includes(id))).toEqual([])
+  expect(leader === -1).toBe(isr.length === 0)
+  if (leader !== -1) expect(isr).toContain(leader)
+  for (const id of isr) {
+    const broker = image.brokers.get(id)
+    expect(broker?.fenced === false && !broker.shuttingDown, `${id} may be in sync`).toBe(true)
+    expect(broker?.directories).toContain(directories[replicas.indexOf(id)])
+  }
+  const enough = Math.min(minInsyncReplicas(image, partition.topic), replicas.length)
+  if (isr.length >= enough) expect(elr).toEqual([])
+}
+
+/** Leader epochs tell leaders apart, epochs never fall, and a clean leader has all that was acknowledged. */
+function checkHistory(world: World, partition: PartitionImage): void {
+  const key = nameOf(partition)
+  const old = world.shadow.get(key)
+  world.shadow.set(key, partition)
+  const log = world.log(partition)
+  if (old === undefined || old === partition) return
+  expect(partition.partitionEpoch).toBe(old.partitionEpoch + 1)
+  expect(partition.leaderEpoch).toBeGreaterThanOrEqual(old.leaderEpoch)
+  if (partition.leader === old.leader && partition.leaderEpoch === old.leaderEpoch) return
+  expect(partition.leaderEpoch).toBe(old.leaderEpoch + 1)
+  if (partition.leader === -1) return
+  const held = log.held.get(placeOf(partition, partition.leader)) ?? 0
+  if (old.isr.includes(partition.leader) || old.elr.includes(partition.leader)) {
+    expect(held, `${key}: leader ${partition.leader} holds what was acknowledged`).toBe(log.acked)
+    return
+  }
+  const allowed =
+    world.unclean ||
+    old.lastKnownElr.includes(partition.leader) ||
+    old.leader === partition.leader ||
+    (world.harness.image.configs({ kind: 'topic', name: partition.topic }).get('unclean.leader.election.enable') ??
+      world.harness.image.configs({ kind: 'broker', name: '' }).get('unclean.leader.election.enable')) === 'true'
+  expect(allowed, 'an election outside ISR and ELR was allowed').toBe(true)
+  if (partition.replicas.length > 1) expect(partition.leaderRecovery).toBe('recovering')
+  log.acked = held
+  for (const [place, records] of log.held) log.held.set(place, Math.min(records, held))
+}
+
+/** The changes that an entry tells are exactly those that it made. */
+class Follower {
+  readonly partitions = new Map<string, PartitionImage>()
+
+  follow(world: World): void {
+    const { changes } = world.harness
+    if (changes === null) return
+    for (const topic of changes.deletedTopics) for (const one of topic.partitions) this.partitions.delete(nameOf(one))
+    for (const topic of changes.createdTopics) for (const one of topic.partitions) this.partitions.set(nameOf(one), one)
+    for (const one of changes.partitions) this.partitions.set(nameOf(one), one)
+  }
+
+  check(image: FollowedImage): void {
+    const all = [...image.topics.values()].flatMap((topic) => topic.partitions)
+    expect(this.partitions.size).toBe(all.length)
+    for (const one of all) expect(this.partitions.get(nameOf(one))).toBe(one)
+  }
+}
+
+function checkCopies({ harness }: World): void {
+  const speculative = plain(harness.image)
+  expect(plain(harness.committed)).toEqual(speculative)
+  const loaded = createImage()
+  expect(loaded.load(harness.index, harness.committed.snapshot()).all).toBe(true)
+  expect(plain(loaded)).toEqual(speculative)
+  expect(loaded.index).toBe(harness.index)
+  const machine = createControllerMachine({ random: seeded(3), properties: new Map() }, harness.committed)
+  expect(plain(machine.image)).toEqual(speculative)
+}
+
+describe('a cluster to which anything may happen', () => {
+  test.each(Array.from({ length: SEEDS }, (_, at) => FIRST + at))(
+    'keeps its invariants and every acknowledged record (seed %i)',
+    (seed) => {
+      const world = new World(seed)
+      const follower = new Follower()
+      const trail: string[] = []
+      try {
+        for (let step = 0; step < STEPS; step++) {
+          trail.push(world.step())
+          follower.follow(world)
+          for (const partition of world.partitions()) {
+            checkPartition(world, partition)
+            checkHistory(world, partition)
+          }
+          if (step % 20 === 0) checkCopies(world)
+          if (step % 20 === 0) follower.check(world.harness.committed)
+        }
+      } catch (error) {
+        throw new Error(`seed ${seed}, step ${trail.length}: ${trail.slice(-8).join(' ')}`, { cause: error })
+      }
+    },
+    30_000,
+  )
+})
