@@ -32,6 +32,8 @@ export interface ConnectionHost {
   unwrittenChanged(bytes: number): void
 }
 
+/** What a connection may hold although the listener's memory is used up, so that those who ask little are served all the same. */
+const FREE_BYTES = 32 * 1024
 /** Of a frame and its length prefix: key, version and correlation id. */
 const HEADER_BYTES = 12
 
@@ -241,14 +243,18 @@ export class Connection implements ByteHandler, BudgetWaiter {
       this.pending.length < maxPipelined &&
       this.pendingBytes < maxPipelinedBytes &&
       this.answeredBytes < maxUnwrittenBytes &&
-      !this.host.budget.over
+      !this.starved
     )
+  }
+
+  private get starved(): boolean {
+    return this.host.budget.over && this.heldBytes > FREE_BYTES
   }
 
   /** Pauses or resumes the socket. */
   private steer(): void {
     const pause = !this.mayTake()
-    if (pause && this.host.budget.over) this.host.budget.wait(this)
+    if (pause && this.starved) this.host.budget.wait(this)
     if (pause === this.paused) return
     this.paused = pause
     if (pause) this.stream.pause()

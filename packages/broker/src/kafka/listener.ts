@@ -129,20 +129,22 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
   private sweep(): void {
     const now = this.world.clock.monotonicUs()
     for (const connection of this.connections) connection.sweep(now)
-    if (this.budget.over) this.shed()
+    if (this.budget.lookStuck()) this.shed()
     if (this.sweeps++ % WATCH_SWEEP_TICKS === 0) this.services.watches.sweep(now)
     this.scheduleSweep()
   }
 
   /**
-   * The budget is used up by requests that have not arrived whole, so nothing will give it back: the connection that holds most of it
-   * without being served goes.
+   * For a whole interval the memory was used up and nothing gave it back: it is held by requests that have not arrived whole and may never.
+   * Those connections go, the largest first, until a quarter is free.
    */
   private shed(): void {
-    let worst: Connection | null = null
-    for (const connection of this.connections)
-      if (!connection.hasPending && connection.heldBytes > (worst?.heldBytes ?? 0)) worst = connection
-    worst?.refuse('memory', 'the requests that clients have begun to send use up the memory for requests')
+    const unserved = [...this.connections].filter(({ hasPending }) => !hasPending)
+    unserved.sort((a, b) => b.heldBytes - a.heldBytes)
+    for (const connection of unserved) {
+      if (this.budget.used <= (this.budget.limit / 4) * 3) return
+      connection.refuse('memory', 'requests that clients began to send and did not finish use up the memory for requests')
+    }
   }
 }
 

@@ -10,6 +10,8 @@ export interface BudgetWaiter {
 export class MemoryBudget {
   readonly limit: number
   private held = 0
+  /** Whether it was used up at the last look and ever since. */
+  private stuckSinceLook = false
   private readonly waiters = new Set<BudgetWaiter>()
 
   constructor(limit: number) {
@@ -24,13 +26,22 @@ export class MemoryBudget {
     return this.held > this.limit
   }
 
+  /** Whether the budget has been used up without a break since the last call that asked this. */
+  lookStuck(): boolean {
+    const stuck = this.stuckSinceLook && this.over
+    this.stuckSinceLook = this.over
+    return stuck
+  }
+
   charge(bytes: number): void {
     this.held += bytes
   }
 
   release(bytes: number): void {
     this.held -= bytes
-    if (this.waiters.size > 0 && !this.over) this.wake()
+    if (this.over) return
+    this.stuckSinceLook = false
+    if (this.waiters.size > 0) this.wake()
   }
 
   wait(waiter: BudgetWaiter): void {

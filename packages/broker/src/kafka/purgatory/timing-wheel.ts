@@ -53,10 +53,10 @@ export class TimingWheel {
   /** Expires `deadline` after `delayMs`, rounded up to the next tick. */
   add(deadline: Deadline, delayMs: number): void {
     deadline.cancel()
-    const now = this.nowTick()
     // An idle wheel skips the ticks that nobody waited for.
-    if (this.count === 0) this.tick = now
-    deadline.dueTick = Math.max(this.tick, now) + Math.max(1, Math.ceil((delayMs * 1000) / TICK_US))
+    if (this.count === 0) this.tick = this.nowTick()
+    const dueUs = this.clock.monotonicUs() - this.startUs + delayMs * 1000
+    deadline.dueTick = Math.max(this.tick + 1, Math.ceil(dueUs / TICK_US))
     const slot = deadline.dueTick % SLOTS
     const head = this.slots[slot] ?? null
     deadline.behind = head
