@@ -184,7 +184,7 @@ export function plain(image: ClusterImage): unknown {
     nextProducerId: image.nextProducerId,
     brokers: sorted(image.brokers),
     topics: sorted(image.topics),
-    byName: topics.map(({ name }) => image.topicByName(name)?.id).sort(),
+    byName: topics.map(({ name }) => image.topicByName(name)?.id).sort(byText),
     topicConfigs: settings(
       'topic',
       topics.map(({ name }) => name),
@@ -192,8 +192,12 @@ export function plain(image: ClusterImage): unknown {
     brokerConfigs: settings('broker', ['', ...[...image.brokers.keys()].map(String)]),
     replicas: sorted(
       [...image.brokers.keys()].map(
-        (id) => [id, [...image.partitionsOf(id)].map((one) => `${one.topic}-${one.partition}`).sort()] as const,
+        (id) => [id, [...image.partitionsOf(id)].map((one) => `${one.topic}-${one.partition}`).sort(byText)] as const,
       ),
     ),
   }
+}
+
+function byText(a: string | undefined, b: string | undefined): number {
+  return (a ?? '') < (b ?? '') ? -1 : 1
 }
