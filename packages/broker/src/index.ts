@@ -1,1 +1,6 @@
+export { createBroker } from './broker.ts'
+export type { Broker } from './broker.ts'
+export type { BrokerCounters, BrokerStatus } from './metrics.ts'
+export { createKafkaListener } from './kafka/listener.ts'
+export type { KafkaListener } from './kafka/listener.ts'
 export type * from './seams.ts'

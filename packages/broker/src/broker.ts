@@ -1,0 +1,490 @@
+import {
+  type Accepted,
+  BROKER_KEYS,
+  type Done,
+  type IoError,
+  type Lane,
+  type MillraceError,
+  parseWhole,
+  type PeerStream,
+  type Refusal,
+  type Timer,
+  type Uuid,
+  type World,
+} from '@millrace/base'
+import type { ClusterImage } from '@millrace/metadata'
+import type { AlterPartition, PartitionMessage } from '@millrace/replication'
+import type { Hello } from '@millrace/rpc'
+import { Answers } from './answers.ts'
+import { readBrokerEpoch, writeBrokerEpoch } from './broker-epoch-file.ts'
+import type { CollectedChanges } from './image-changes.ts'
+import { Membership, type MembershipHost } from './membership.ts'
+import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metrics.ts'
+import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
+import type { OwnDirectory } from './own-directory.ts'
+import type { BrokerReplica } from './replica.ts'
+import { ReplicaReads } from './replica-reads.ts'
+import { ReplicaSet, type ReplicaSetHost } from './replica-set.ts'
+import { ReplicationLanes, type ReplicationLanesHost } from './replication-lanes.ts'
+import type { BrokerConfig, BrokerContext } from './seams.ts'
+import { SleepGuard } from './sleep-guard.ts'
+import { Turn } from './turn.ts'
+
+/** A broker role of one node. */
+export interface Broker {
+  /** What the Kafka listeners serve from. */
+  readonly context: BrokerContext
+  /**
+   * Recovers the logs, registers with the controller, and follows the metadata. `done` comes once this broker serves; with an error
+   * (`IoError` of the directories, `MillraceError` of the registration) when it never will, and then it must be stopped.
+   */
+  start(done: (error: Error | null, value: void) => void): void
+  /**
+   * Controlled shutdown: hands its leaderships over as long as the controller takes them and the timeout allows, then answers who waits,
+   * syncs, and writes the clean marker. Call once; safe at any time after `start`.
+   */
+  stop(done: Done<void>): void
+  /** A follower's stream (`hello.purpose` is `replication`). */
+  accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal
+  /** For health checks and metrics. */
+  status(): BrokerStatus
+}
+
+/** Builds the broker; nothing happens before `start`. */
+export function createBroker(world: World, config: BrokerConfig): Broker {
+  return new BrokerNode(world, config)
+}
+
+type Phase = 'new' | 'opening' | 'starting' | 'running' | 'draining' | 'stopped'
+
+const CHECKPOINT_US = 5_000_000
+const LONGEST_TICK_MS = 100
+const SHORTEST_TICK_MS = 5
+/** An idle replica ticks once in so many ticks. */
+const IDLE_TICKS = 10
+/** A tick that comes later than this is a stall of the event loop. */
+const STALL_US = 20_000
+
+class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectoriesHost, ReplicationLanesHost {
+  readonly world: World
+  readonly config: BrokerConfig
+  readonly counters: BrokerCounters = brokerCounters()
+  readonly answers: Answers
+  readonly reads: ReplicaReads
+  readonly context: BrokerContext
+  readonly brokerId: number
+  previousBrokerEpoch = -1
+  private phase: Phase = 'new'
+  private readonly turn: Turn
+  private readonly guard: SleepGuard
+  private readonly own: OwnDirectories
+  private readonly set: ReplicaSet
+  private readonly membership: Membership
+  private readonly lanes: ReplicationLanes
+  private stagedReplicas: BrokerReplica[] = []
+  private inboundReplicas: BrokerReplica[] = []
+  private recentReplicas: BrokerReplica[] = []
+  private touchedReplicas = new Set<BrokerReplica>()
+  private startDone: ((error: Error | null, value: void) => void) | null = null
+  private stopDone: Done<void> | null = null
+  private readonly timers_ = new Map<string, Timer>()
+  private readonly tickUs: number
+  private lastTickUs = 0
+  private ticks = 0
+
+  constructor(world: World, config: BrokerConfig) {
+    this.world = world
+    this.config = config
+    this.brokerId = config.nodeId
+    this.turn = new Turn(world.timers)
+    this.answers = new Answers(() => this.turn.schedule())
+    this.reads = new ReplicaReads(this.counters, world.log)
+    this.membership = new Membership(this)
+    this.guard = new SleepGuard(world.clock, world.log, config.sessionTimeoutMs, () => this.membership.slept())
+    this.own = new OwnDirectories(this)
+    this.set = new ReplicaSet(this, this.own)
+    this.lanes = new ReplicationLanes(this)
+    const tickMs = Math.min(LONGEST_TICK_MS, config.replicaLagTimeMaxMs / 50, config.sessionTimeoutMs / 20)
+    this.tickUs = Math.max(SHORTEST_TICK_MS, Math.floor(tickMs)) * 1000
+    const { membership, set } = this
+    this.context = { world, config, image: membership.image, replicas: set, controller: membership }
+    this.turn.stage(() => this.write())
+    this.turn.stage(() => this.membership.alters.flush())
+    this.turn.stage(() => this.lanes.flush())
+    this.turn.stage(() => this.forgetRecent())
+    this.turn.stage(() => this.answers.give())
+    this.turn.stage(() => this.notify())
+  }
+
+  // The life of the broker.
+
+  start(done: (error: Error | null, value: void) => void): void {
+    this.phase = 'opening'
+    this.startDone = done
+    this.lastTickUs = this.clock.monotonicUs()
+    this.every('tick', this.tickUs, () => this.tick())
+    this.own.open((error) => {
+      if (this.stopDone !== null) return this.finish()
+      if (error !== null) return this.started(error)
+      const folder = this.own.list.find(({ failure }) => failure === null) as OwnDirectory
+      readBrokerEpoch(this.world.disk, folder.path, (epoch) => this.opened(epoch))
+    })
+  }
+
+  stop(done: Done<void>): void {
+    if (this.phase === 'stopped' || this.stopDone !== null) return this.later(() => done(null))
+    this.stopDone = done
+    if (this.phase === 'opening') return
+    if (this.phase !== 'running' || !this.membership.applied) return this.finish()
+    this.phase = 'draining'
+    this.world.log.info({ node: this.brokerId }, 'handing leaderships over before the stop')
+    this.membership.heartbeatSoon()
+    const timeout = this.config.controlledShutdownTimeoutMs * 1000
+    this.timers_.set(
+      'drain',
+      this.world.timers.after(timeout, () => this.drainTimedOut()),
+    )
+  }
+
+  accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
+    if (this.phase === 'stopped') return { refused: 'this broker stops' }
+    return this.lanes.accept(hello, lane, stream)
+  }
+
+  status(): BrokerStatus {
+    const { membership, counters, lanes, set, guard } = this
+    let leaders = 0
+    let underMinIsr = 0
+    let underReplicated = 0
+    let waiting = 0
+    for (const replica of set.all()) {
+      waiting += replica.parkedCount
+      if (replica.machine.role !== 'leader') continue
+      leaders++
+      if (!replica.machine.enoughReplicas) underMinIsr++
+      if (replica.machine.isr.length < replica.image.replicas.length) underReplicated++
+    }
+    return {
+      phase: this.phase,
+      serving: this.serving(),
+      brokerEpoch: membership.brokerEpoch,
+      controllerId: membership.controllerId,
+      fenced: membership.fenced,
+      metadataIndex: membership.image.index,
+      sleeps: guard.sleeps,
+      partitions: { ...set.phases(), leaders, underMinIsr, underReplicated },
+      waitingProduces: waiting,
+      streams: lanes.counts,
+      counters: { ...counters },
+    }
+  }
+
+  private opened(epoch: number): void {
+    if (this.stopDone !== null) return this.finish()
+    const clean = this.own.list.every((directory) => directory.clean)
+    this.previousBrokerEpoch = clean ? epoch : -1
+    this.phase = 'starting'
+    this.every('checkpoint', CHECKPOINT_US, () => this.own.checkpoint())
+    this.every('retention', this.setting('log.retention.check.interval.ms') * 1000, () => this.applyRetention())
+    this.membership.start()
+  }
+
+  /** Serving begins once the first folders are made and the controller has let this broker in. */
+  private checkStarted(): void {
+    if (this.phase !== 'starting' || !this.membership.applied || this.set.unfinished > 0) return
+    this.phase = 'running'
+    this.membership.heartbeatSoon()
+  }
+
+  private started(error: Error | null): void {
+    const done = this.startDone
+    this.startDone = null
+    if (done !== null) this.later(() => done(error))
+  }
+
+  mayShutDown(): void {
+    if (this.phase !== 'draining') return
+    this.world.log.info({ node: this.brokerId }, 'leaderships handed over')
+    this.finish()
+  }
+
+  private drainTimedOut(): void {
+    if (this.phase !== 'draining') return
+    this.world.log.warn({ node: this.brokerId }, 'stopping without having handed all leaderships over')
+    this.finish()
+  }
+
+  /** What is staged is written, who waits is answered, and the logs are closed. */
+  private finish(): void {
+    if (this.phase === 'stopped') return
+    this.phase = 'stopped'
+    for (const timer of this.timers_.values()) timer.cancel()
+    this.write()
+    this.set.end()
+    this.lanes.end('this broker stops')
+    this.membership.end()
+    this.turn.end()
+    this.answers.give()
+    this.notify()
+    this.started(null)
+    this.writeEpoch(() =>
+      this.own.close((clean) => {
+        this.world.log.info({ node: this.brokerId, clean }, 'broker stopped')
+        const done = this.stopDone
+        this.stopDone = null
+        done?.(null)
+      }),
+    )
+  }
+
+  /** Before the clean markers, so that a marker always stands beside its epoch. */
+  private writeEpoch(then: () => void): void {
+    const folder = this.own.list.find(({ failure }) => failure === null)
+    const { brokerEpoch } = this.membership
+    if (folder === undefined || brokerEpoch === -1) return then()
+    writeBrokerEpoch(this.world.disk, folder.path, brokerEpoch, (error) => {
+      if (error !== null) this.world.log.error({ error }, 'broker epoch not written')
+      then()
+    })
+  }
+
+  // The end of the turn.
+
+  private write(): void {
+    const inbound = this.inboundReplicas
+    const staged = this.stagedReplicas
+    this.inboundReplicas = []
+    this.stagedReplicas = []
+    for (const replica of inbound) replica.flushInbound()
+    for (const replica of staged) {
+      replica.flushStaged()
+      if (replica.recent !== null) this.recentReplicas.push(replica)
+    }
+  }
+
+  private forgetRecent(): void {
+    for (const replica of this.recentReplicas) replica.recent = null
+    this.recentReplicas.length = 0
+  }
+
+  private notify(): void {
+    if (this.touchedReplicas.size === 0) return
+    const touched = this.touchedReplicas
+    this.touchedReplicas = new Set()
+    for (const replica of touched) replica.notify()
+  }
+
+  // The timers.
+
+  private tick(): void {
+    const now = this.clock.monotonicUs()
+    this.measureStall(now)
+    this.guard.awake()
+    this.ticks++
+    for (const replica of this.set.all())
+      if (replica.dueTicks > 0 || (this.ticks + replica.partition) % IDLE_TICKS === 0) replica.tick(now)
+    if (this.ticks % IDLE_TICKS === 0) this.checkRoom()
+    this.checkStarted()
+  }
+
+  private measureStall(now: number): void {
+    const late = now - this.lastTickUs - this.tickUs
+    this.lastTickUs = now
+    if (late < STALL_US) return
+    this.counters.stalls++
+    this.counters.stalledUs += late
+    this.counters.worstStallUs = Math.max(this.counters.worstStallUs, late)
+  }
+
+  /** Tells the replicas of a directory when its disk is full, and when it no longer is. */
+  private checkRoom(): void {
+    for (const directory of this.own.list) {
+      const { full } = directory.logs
+      if (full === directory.full || directory.failure !== null) continue
+      directory.full = full
+      const fields = { directory: directory.path, usableBytes: directory.logs.usableBytes }
+      if (full) this.world.log.error(fields, 'disk is full: refusing writes')
+      else this.world.log.info(fields, 'disk has room again')
+      for (const replica of this.set.all()) if (replica.directory === directory.logs) replica.setUnfit(full)
+    }
+  }
+
+  private applyRetention(): void {
+    const now = this.world.clock.wallMs()
+    for (const replica of this.set.all()) replica.applyRetention(now)
+  }
+
+  private every(name: string, delayUs: number, run: () => void): void {
+    const again = (): void => {
+      this.timers_.set(name, this.world.timers.after(delayUs, again))
+      run()
+    }
+    this.timers_.set(name, this.world.timers.after(delayUs, again))
+  }
+
+  // What the parts ask of each other.
+
+  get clock(): World['clock'] {
+    return this.world.clock
+  }
+
+  get timers(): World['timers'] {
+    return this.world.timers
+  }
+
+  get random(): World['random'] {
+    return this.world.random
+  }
+
+  get peers(): World['peers'] {
+    return this.world.peers
+  }
+
+  get log(): World['log'] {
+    return this.world.log
+  }
+
+  get image(): ClusterImage {
+    return this.membership.image
+  }
+
+  get brokerEpoch(): number {
+    return this.membership.brokerEpoch
+  }
+
+  get damaged(): OwnDirectories['damaged'] {
+    return this.own.damaged
+  }
+
+  get wantFence(): boolean {
+    return this.phase === 'starting'
+  }
+
+  get stopping(): boolean {
+    return this.phase === 'draining'
+  }
+
+  serving(): boolean {
+    return (
+      (this.phase === 'running' || this.phase === 'starting' || this.phase === 'draining') &&
+      this.membership.applied &&
+      this.guard.awake()
+    )
+  }
+
+  schedule(): void {
+    this.turn.schedule()
+  }
+
+  replicas(): Iterable<BrokerReplica> {
+    return this.set.all()
+  }
+
+  local(topicId: string, partition: number): BrokerReplica | null {
+    return this.set.local(topicId, partition)
+  }
+
+  replicationHello(): Hello | null {
+    return this.phase === 'stopped' ? null : this.membership.replicationHello()
+  }
+
+  offlineDirectories(): readonly Uuid[] {
+    return this.own.list.filter(({ failure }) => failure !== null).map(({ directoryId }) => directoryId)
+  }
+
+  staged(replica: BrokerReplica): void {
+    this.stagedReplicas.push(replica)
+    this.turn.schedule()
+  }
+
+  inbound(replica: BrokerReplica): void {
+    this.inboundReplicas.push(replica)
+    this.turn.schedule()
+  }
+
+  touched(replica: BrokerReplica): void {
+    this.touchedReplicas.add(replica)
+    this.turn.schedule()
+  }
+
+  follows(replica: BrokerReplica): void {
+    this.lanes.follows(replica)
+  }
+
+  send(replica: BrokerReplica, message: PartitionMessage): void {
+    this.lanes.send(replica, message)
+  }
+
+  alter(replica: BrokerReplica, alter: AlterPartition): void {
+    this.membership.alters.ask(replica, alter)
+  }
+
+  quarantine(replica: BrokerReplica, reason: string): void {
+    this.set.quarantine(replica, reason)
+  }
+
+  reportQuarantine(topicId: Uuid, partition: number, reason: string): void {
+    this.membership.reportQuarantine(topicId, partition, reason)
+  }
+
+  quarantineOver(topicId: Uuid, partition: number): void {
+    this.membership.quarantineOver(topicId, partition)
+  }
+
+  ended(replica: BrokerReplica): void {
+    this.membership.alters.forget(replica)
+    this.lanes.follows(replica)
+  }
+
+  diskFull(replica: BrokerReplica, error: IoError): void {
+    this.world.log.error(
+      { topic: replica.topic, partition: replica.partition, error },
+      'write refused: the disk is full',
+    )
+    // Unfit until the next look at the disk finds room, so that it is not tried with every batch.
+    this.own.of(replica.directory).full = true
+    replica.setUnfit(true)
+  }
+
+  diskFailed(replica: BrokerReplica, error: IoError): void {
+    this.logFailed(this.own.of(replica.directory), error)
+  }
+
+  /** A disk that failed once is not trusted again: its logs go offline, and the node ends when none is left. */
+  logFailed(directory: OwnDirectory, error: IoError): void {
+    if (directory.failure !== null || this.phase === 'stopped') return
+    directory.failure = error
+    this.world.log.error({ directory: directory.path, error }, 'directory failed')
+    if (this.own.list.every(({ failure }) => failure !== null)) this.world.fatal('disk-failed', error)
+    this.set.directoryFailed(directory)
+    this.membership.heartbeatSoon()
+  }
+
+  imageChanged(changes: CollectedChanges): void {
+    this.set.sync(changes)
+    this.lanes.brokersChanged(changes.all ? this.image.brokers.keys() : changes.brokers)
+    this.checkStarted()
+    if (this.phase === 'running' && !this.membership.fenced) this.started(null)
+  }
+
+  epochOver(): void {
+    this.set.rebuild()
+    this.lanes.restart()
+  }
+
+  confirmed(): void {
+    this.guard.confirmed()
+  }
+
+  registrationFailed(error: MillraceError): void {
+    this.started(error)
+  }
+
+  private later(run: () => void): void {
+    this.world.timers.after(0, run)
+  }
+
+  private setting(name: string): number {
+    return parseWhole(this.config.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '0')
+  }
+}

@@ -1,0 +1,39 @@
+import type { Uuid } from '@millrace/base'
+import type { ImageChanges, PartitionImage } from '@millrace/metadata'
+
+/** What the entries of one frame changed together: only where they end matters. */
+export class CollectedChanges {
+  all = false
+  configs = false
+  readonly brokers = new Set<number>()
+  readonly topicConfigs = new Set<string>()
+  readonly deletedTopics = new Set<Uuid>()
+  private readonly touched = new Map<Uuid, Set<number>>()
+
+  add(changes: ImageChanges): void {
+    if (changes.all) this.all = true
+    for (const { id } of changes.deletedTopics) this.deletedTopics.add(id)
+    for (const { topicId, partition } of changes.partitions) this.touch(topicId, partition)
+    for (const { id, partitions } of changes.createdTopics)
+      for (const { partition } of partitions) this.touch(id, partition)
+    for (const broker of changes.brokers) this.brokers.add(broker)
+    for (const { kind, name } of changes.configs)
+      if (kind === 'topic') this.topicConfigs.add(name)
+      else this.configs = true
+  }
+
+  /** The changed partitions as the image has them now. */
+  *partitions(find: (topicId: Uuid, partition: number) => PartitionImage | null): Generator<PartitionImage> {
+    for (const [topicId, numbers] of this.touched)
+      for (const number of numbers) {
+        const image = find(topicId, number)
+        if (image !== null) yield image
+      }
+  }
+
+  private touch(topicId: Uuid, partition: number): void {
+    let numbers = this.touched.get(topicId)
+    if (numbers === undefined) this.touched.set(topicId, (numbers = new Set()))
+    numbers.add(partition)
+  }
+}

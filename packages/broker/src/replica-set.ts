@@ -1,0 +1,357 @@
+import { ErrorCode, type Uuid } from '@millrace/base'
+import { type ClusterImage, minInsyncReplicas, type PartitionImage, type TopicImage } from '@millrace/metadata'
+import { createPartition } from '@millrace/replication'
+import type { CollectedChanges } from './image-changes.ts'
+import type { OwnDirectories } from './own-directories.ts'
+import type { FoundLog, OwnDirectory } from './own-directory.ts'
+import { BrokerStates, partitionState } from './partition-state.ts'
+import { BrokerReplica } from './replica.ts'
+import type { ReplicaHost } from './replica-host.ts'
+import type { BrokerConfig, Replica, Replicas } from './seams.ts'
+import { brokerProperties, topicSettings, type TopicSettings } from './topic-settings.ts'
+
+export interface ReplicaSetHost extends ReplicaHost {
+  readonly config: BrokerConfig
+  readonly image: ClusterImage
+  readonly brokerEpoch: number
+  /** This replica must leave ISR and ELR; asked again until the image says so. */
+  reportQuarantine(topicId: Uuid, partition: number, reason: string): void
+  quarantineOver(topicId: Uuid, partition: number): void
+}
+
+/**
+ * creating: its folder is being made. serving: it has a replica. quarantined: its log is in doubt and waits until the replica is out of
+ * ISR and ELR. replacing: an empty log takes the place of the doubtful one. offline: its directory failed.
+ */
+type Phase = 'creating' | 'serving' | 'quarantined' | 'replacing' | 'offline'
+
+interface Slot {
+  image: PartitionImage
+  phase: Phase
+  found: FoundLog | null
+  replica: BrokerReplica | null
+  removed: boolean
+}
+
+/** All replicas that the committed metadata places on this broker. */
+export class ReplicaSet implements Replicas {
+  private readonly host: ReplicaSetHost
+  private readonly directories_: OwnDirectories
+  private readonly slots = new Map<Uuid, (Slot | undefined)[]>()
+  private readonly settings = new Map<Uuid, TopicSettings>()
+  private readonly brokers = new BrokerStates()
+  private creating = 0
+
+  constructor(host: ReplicaSetHost, directories: OwnDirectories) {
+    this.host = host
+    this.directories_ = directories
+  }
+
+  /** Folders that are still being made. */
+  get unfinished(): number {
+    return this.creating
+  }
+
+  // What the Kafka handlers ask.
+
+  find(topic: string, partition: number): Replica | ErrorCode {
+    const image = this.host.image.topicByName(topic)
+    return this.findIn(image, partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  }
+
+  findById(topicId: Uuid, partition: number): Replica | ErrorCode {
+    return this.findIn(this.host.image.topics.get(topicId) ?? null, partition, ErrorCode.UNKNOWN_TOPIC_ID)
+  }
+
+  *all(): Generator<BrokerReplica> {
+    for (const partitions of this.slots.values()) for (const slot of partitions) if (slot?.replica) yield slot.replica
+  }
+
+  directories(): ReturnType<Replicas['directories']> {
+    return this.directories_.list.map((directory) => ({
+      path: directory.path,
+      usableBytes: directory.logs.usableBytes,
+      totalBytes: directory.logs.totalBytes,
+      error: directory.error,
+      replicas: [...this.all()].filter((replica) => replica.directory === directory.logs),
+    }))
+  }
+
+  /** The replica in service, or null. */
+  local(topicId: Uuid, partition: number): BrokerReplica | null {
+    const replica = this.slots.get(topicId)?.[partition]?.replica ?? null
+    return replica?.outOfService === ErrorCode.NONE ? replica : null
+  }
+
+  /** How many replicas there are in each phase. */
+  phases(): Readonly<Record<Phase, number>> {
+    const count: Record<Phase, number> = { creating: 0, serving: 0, quarantined: 0, replacing: 0, offline: 0 }
+    for (const partitions of this.slots.values()) for (const slot of partitions) if (slot) count[slot.phase]++
+    return count
+  }
+
+  // What the metadata says.
+
+  /** Follows what changed in the image. Only called while the image holds this broker's own registration. */
+  sync(changes: CollectedChanges): void {
+    const { image, config } = this.host
+    this.brokers.follow(image)
+    if (changes.all) return this.syncAll()
+    for (const topicId of changes.deletedTopics) this.removeTopic(topicId)
+    const updated = new Set<PartitionImage>()
+    for (const partition of changes.partitions((topicId, number) => image.partition(topicId, number))) {
+      updated.add(partition)
+      this.place(partition)
+    }
+    if (changes.configs) this.settings.clear()
+    for (const name of changes.topicConfigs) this.settings.delete(image.topicByName(name)?.id ?? '')
+    const reconfigured = changes.configs || changes.topicConfigs.size > 0
+    if (!reconfigured && changes.brokers.size === 0) return
+    for (const partition of image.partitionsOf(config.nodeId))
+      if (!updated.has(partition) && this.concerned(partition, changes)) this.place(partition)
+  }
+
+  /** Everything is looked at anew: after the registration, and after a snapshot. */
+  private syncAll(): void {
+    const { image, config } = this.host
+    this.settings.clear()
+    for (const [topicId, partitions] of this.slots)
+      for (const slot of partitions) {
+        const now = slot && image.partition(topicId, slot.image.partition)
+        if (slot && (!now || !now.replicas.includes(config.nodeId))) this.remove(slot)
+      }
+    for (const partition of image.partitionsOf(config.nodeId)) this.place(partition)
+    this.directories_.moveStraysAside()
+  }
+
+  /** The broker got another epoch: no machine may go on under the old one. */
+  rebuild(): void {
+    for (const partitions of this.slots.values())
+      for (const slot of partitions) {
+        if (!slot?.replica || slot.replica.outOfService !== ErrorCode.NONE) continue
+        slot.replica.end(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        slot.replica = null
+      }
+  }
+
+  /** Takes a replica in doubt out of service, until the controller has taken it out of ISR and ELR. */
+  quarantine(replica: BrokerReplica, reason: string): void {
+    const slot = this.slotOf(replica)
+    replica.end(ErrorCode.KAFKA_STORAGE_ERROR)
+    if (slot === null) return
+    slot.replica = null
+    this.enterQuarantine(slot, reason)
+  }
+
+  directoryFailed(directory: OwnDirectory): void {
+    for (const partitions of this.slots.values())
+      for (const slot of partitions) {
+        if (slot?.found?.directory !== directory) continue
+        slot.phase = 'offline'
+        slot.replica?.end(ErrorCode.KAFKA_STORAGE_ERROR)
+        slot.replica = null
+      }
+  }
+
+  /** Nothing is served any more; the logs stay as they are. */
+  end(): void {
+    for (const replica of this.all()) replica.end(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  }
+
+  private findIn(topic: TopicImage | null, partition: number, unknown: ErrorCode): Replica | ErrorCode {
+    // Before the own registration is applied the image says nothing yet.
+    if (!this.host.serving()) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (topic === null) return unknown
+    if (partition < 0 || partition >= topic.partitions.length) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    const slot = this.slots.get(topic.id)?.[partition]
+    if (slot === undefined) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (slot.replica !== null) return slot.replica
+    const inDoubt = slot.phase === 'offline' || slot.phase === 'quarantined' || slot.phase === 'replacing'
+    return inDoubt ? ErrorCode.KAFKA_STORAGE_ERROR : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
+  private concerned(partition: PartitionImage, changes: CollectedChanges): boolean {
+    if (changes.configs || changes.topicConfigs.has(partition.topic)) return true
+    return partition.replicas.some((id) => changes.brokers.has(id))
+  }
+
+  /** One partition as the image has it now. */
+  private place(image: PartitionImage): void {
+    const slot = this.slots.get(image.topicId)?.[image.partition]
+    if (!image.replicas.includes(this.host.config.nodeId)) {
+      if (slot !== undefined) this.remove(slot)
+      return
+    }
+    if (slot === undefined) return this.admit(image)
+    slot.image = image
+    if (slot.phase === 'quarantined') this.tryReplace(slot)
+    else if (slot.replica !== null) this.update(slot.replica, image)
+    else if (slot.phase === 'serving' && slot.found !== null) this.serve(slot, slot.found)
+  }
+
+  private admit(image: PartitionImage): void {
+    const slot: Slot = { image, phase: 'creating', found: null, replica: null, removed: false }
+    let partitions = this.slots.get(image.topicId)
+    if (partitions === undefined) this.slots.set(image.topicId, (partitions = []))
+    partitions[image.partition] = slot
+    const wanted = this.assignedDirectory(image)
+    const found = this.directories_.claim(image, wanted)
+    if (found === null) return this.create(slot, wanted)
+    found.directory.replicas++
+    slot.found = found
+    if (found.log.quarantined !== null) this.enterQuarantine(slot, found.log.quarantined)
+    else this.serve(slot, found)
+  }
+
+  private create(slot: Slot, wanted: Uuid | null): void {
+    const { topic, topicId, partition } = slot.image
+    const directory = this.directories_.choose(wanted)
+    if (directory === null) {
+      slot.phase = 'offline'
+      return
+    }
+    this.creating++
+    directory.replicas++
+    const config = this.settingsOf(slot.image).log
+    this.directories_.create(directory, { topic, topicId, partition, config, startOffset: 0 }, (found) => {
+      this.creating--
+      this.created(slot, directory, found)
+    })
+  }
+
+  private created(slot: Slot, directory: OwnDirectory, found: FoundLog | null): void {
+    if (found === null) {
+      directory.replicas--
+      slot.phase = 'offline'
+      return
+    }
+    slot.found = found
+    if (slot.removed) this.deleteLog(slot, found)
+    else if (directory.failure !== null) slot.phase = 'offline'
+    else this.serve(slot, found)
+  }
+
+  private serve(slot: Slot, found: FoundLog): void {
+    const { host } = this
+    const { image } = slot
+    const { log, directory } = found
+    const settings = this.settingsOf(image)
+    log.configure(settings.log)
+    const { logStart, endOffset, durableEnd, lastEpoch, highWatermark, generation } = log
+    const machine = createPartition(
+      {
+        brokerId: host.config.nodeId,
+        brokerEpoch: host.brokerEpoch,
+        topicId: image.topicId,
+        partition: image.partition,
+      },
+      { logStart, endOffset, durableEnd, lastEpoch, highWatermark, generation },
+      log,
+      {
+        flushMode: host.config.flushMode,
+        lagTimeMaxUs: host.config.replicaLagTimeMaxMs * 1000,
+        random: host.world.random,
+      },
+    )
+    const replica = new BrokerReplica({ host, image, directory: directory.logs, log, machine, settings })
+    log.attach(replica)
+    slot.phase = 'serving'
+    slot.replica = replica
+    replica.tick(host.world.clock.monotonicUs())
+    if (directory.full) replica.setUnfit(true)
+    this.update(replica, image)
+  }
+
+  private update(replica: BrokerReplica, image: PartitionImage): void {
+    const settings = this.settingsOf(image)
+    if (settings !== replica.settings) {
+      replica.settings = settings
+      replica.log.configure(settings.log)
+    }
+    replica.update(image, partitionState(image, minInsyncReplicas(this.host.image, image.topic)), this.brokers.map)
+  }
+
+  private enterQuarantine(slot: Slot, reason: string): void {
+    const { topic, topicId, partition, leaderEpoch } = slot.image
+    slot.phase = 'quarantined'
+    this.host.counters.quarantines++
+    this.host.world.log.error({ topic, partition, epoch: leaderEpoch, reason }, 'replica quarantined')
+    this.host.reportQuarantine(topicId, partition, reason)
+    this.tryReplace(slot)
+  }
+
+  /** Begins again from nothing, but only once nobody counts on this replica and somebody else leads. */
+  private tryReplace(slot: Slot): void {
+    const { nodeId } = this.host.config
+    const { isr, elr, leader, topic, topicId, partition } = slot.image
+    if (isr.includes(nodeId) || elr.includes(nodeId)) return
+    this.host.quarantineOver(topicId, partition)
+    if (leader === -1 || leader === nodeId || slot.found === null) return
+    slot.phase = 'replacing'
+    this.creating++
+    this.directories_.replace(slot.found, (found) => {
+      this.creating--
+      if (found === null) {
+        slot.phase = 'offline'
+        return
+      }
+      slot.found = found
+      this.host.world.log.warn({ topic, partition }, 'quarantined replica begins anew from its leader')
+      if (slot.removed) this.deleteLog(slot, found)
+      else this.serve(slot, found)
+    })
+  }
+
+  private removeTopic(topicId: Uuid): void {
+    for (const slot of this.slots.get(topicId) ?? []) if (slot) this.remove(slot)
+  }
+
+  /** The topic is deleted, or the replica assigned elsewhere. */
+  private remove(slot: Slot): void {
+    const { topicId, topic, partition, leaderEpoch } = slot.image
+    const partitions = this.slots.get(topicId)
+    if (partitions !== undefined) {
+      partitions[partition] = undefined
+      if (partitions.every((other) => other === undefined)) {
+        this.slots.delete(topicId)
+        this.settings.delete(topicId)
+      }
+    }
+    slot.removed = true
+    this.host.quarantineOver(topicId, partition)
+    slot.replica?.end(
+      this.host.image.topics.has(topicId) ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    )
+    this.host.world.log.info({ topic, partition, epoch: leaderEpoch }, 'replica removed')
+    const busy = slot.phase === 'creating' || slot.phase === 'replacing'
+    if (slot.found !== null && !busy) this.deleteLog(slot, slot.found)
+  }
+
+  private deleteLog(slot: Slot, found: FoundLog): void {
+    found.directory.replicas--
+    if (found.directory.failure === null)
+      found.directory.logs.delete(found.log, this.settingsOf(slot.image).log.fileDeleteDelayMs)
+    if (!this.slots.has(slot.image.topicId)) this.settings.delete(slot.image.topicId)
+  }
+
+  /** The directory that the metadata assigns, or null where it leaves the choice. */
+  private assignedDirectory(image: PartitionImage): Uuid | null {
+    const at = image.replicas.indexOf(this.host.config.nodeId)
+    return image.directories[at] ?? null
+  }
+
+  private settingsOf({ topicId, topic }: PartitionImage): TopicSettings {
+    let settings = this.settings.get(topicId)
+    if (settings === undefined) {
+      const { image, config } = this.host
+      settings = topicSettings(image, topic, brokerProperties(image, config.nodeId, config.properties))
+      this.settings.set(topicId, settings)
+    }
+    return settings
+  }
+
+  private slotOf(replica: BrokerReplica): Slot | null {
+    const slot = this.slots.get(replica.topicId)?.[replica.partition]
+    return slot?.replica === replica ? slot : null
+  }
+}

@@ -1,0 +1,439 @@
+import { assert, type Done, ErrorCode, IoError, type Uuid } from '@millrace/base'
+import type { PartitionImage } from '@millrace/metadata'
+import type {
+  BrokerState,
+  FromLeader,
+  PartitionInput,
+  PartitionMachine,
+  PartitionOutput,
+  PartitionState,
+} from '@millrace/replication'
+import type { AppendMessage, TypeOf } from '@millrace/rpc'
+import type { LogDirectory, LogEvents, LogSlice, PartitionLog, TimestampHit } from '@millrace/storage'
+import { type FollowedSession, Inbound } from './inbound.ts'
+import { LogStartWaiters } from './log-start-waiters.ts'
+import { type BatchStamp, ProduceQueue } from './produce-queue.ts'
+import type { ReplicaHost } from './replica-host.ts'
+import type { AppendAnswer, FetchState, OffsetAnswer, ReadLimits, Replica } from './seams.ts'
+import type { SendSession } from './send-session.ts'
+import type { TopicSettings } from './topic-settings.ts'
+
+/** What is in flight is judged within so many ticks; more than the longest pause of a machine's retries. */
+const LIVELY_TICKS = 30
+
+/** The batches that this leader has just written, for the followers that stand exactly there. */
+export interface RecentAppend {
+  readonly batches: readonly Uint8Array[]
+  readonly baseOffset: number
+  readonly endOffset: number
+}
+
+export interface ReplicaParts {
+  readonly host: ReplicaHost
+  readonly image: PartitionImage
+  readonly directory: LogDirectory
+  readonly log: PartitionLog
+  readonly machine: PartitionMachine
+  readonly settings: TopicSettings
+}
+
+/**
+ * One replica on this broker: its log, its machine, and those who wait for it. The machine decides, the replica does what it says in
+ * the documented order: truncate, alter state, send, answer.
+ */
+export class BrokerReplica implements Replica, LogEvents {
+  readonly topicId: Uuid
+  readonly topic: string
+  readonly partition: number
+  readonly directory: LogDirectory
+  readonly log: PartitionLog
+  readonly machine: PartitionMachine
+  image: PartitionImage
+  settings: TopicSettings
+  /** Sessions of followers; the leader's end of the streams. */
+  readonly sessions: SendSession[] = []
+  recent: RecentAppend | null = null
+  /** Ticks that are due because of what happened lately; an idle replica ticks less often. */
+  dueTicks = LIVELY_TICKS
+  /** The disk is full, as the machine was told. */
+  unfit = false
+  /** The leader whose stream this replica needs; -1: none. Kept by the streams. */
+  followedLeader = -1
+  private readonly host: ReplicaHost
+  private readonly queue: ProduceQueue
+  private readonly inbound = new Inbound()
+  private readonly watchers = new Set<() => void>()
+  private readonly logStartWaiters = new LogStartWaiters()
+  private shownWatermark: number
+  private shownLogStart: number
+  private shownEpoch = -1
+  private ended: ErrorCode = ErrorCode.NONE
+
+  constructor(parts: ReplicaParts) {
+    this.host = parts.host
+    this.image = parts.image
+    this.topicId = parts.image.topicId
+    this.topic = parts.image.topic
+    this.partition = parts.image.partition
+    this.directory = parts.directory
+    this.log = parts.log
+    this.machine = parts.machine
+    this.settings = parts.settings
+    this.queue = new ProduceQueue(parts.host.answers)
+    this.shownWatermark = parts.machine.highWatermark
+    this.shownLogStart = parts.machine.logStart
+  }
+
+  get sizeBytes(): number {
+    return this.log.sizeBytes
+  }
+
+  get lag(): number {
+    return Math.max(0, this.log.endOffset - this.machine.highWatermark)
+  }
+
+  get parkedCount(): number {
+    return this.queue.parkedCount
+  }
+
+  /** No longer served: why, or NONE. */
+  get outOfService(): ErrorCode {
+    return this.ended
+  }
+
+  // What clients ask.
+
+  append(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void {
+    const error = this.appendError(acks)
+    if (error !== ErrorCode.NONE) {
+      this.host.counters.refusedAppends++
+      return this.host.answers.fail(answer, error)
+    }
+    this.queue.stage(batch, acks, answer)
+    if (this.queue.stagedCount === 1) this.host.staged(this)
+  }
+
+  fetchState(offset: number, limits: ReadLimits): FetchState {
+    return this.host.reads.fetchState(this, offset, limits)
+  }
+
+  read(offset: number, limits: ReadLimits, done: Done<LogSlice>): LogSlice | null {
+    return this.host.reads.read(this, offset, limits, done)
+  }
+
+  latestOffset(currentLeaderEpoch: number, isolation: 0 | 1): OffsetAnswer {
+    return this.host.reads.latestOffset(this, currentLeaderEpoch, isolation)
+  }
+
+  earliestOffset(currentLeaderEpoch: number): OffsetAnswer {
+    return this.host.reads.earliestOffset(this, currentLeaderEpoch)
+  }
+
+  offsetForTimestamp(
+    timestamp: number,
+    currentLeaderEpoch: number,
+    done: (error: ErrorCode, hit: TimestampHit | null) => void,
+  ): void {
+    this.host.reads.find(this, currentLeaderEpoch, (answer) => this.log.offsetForTimestamp(timestamp, answer), done)
+  }
+
+  maxTimestamp(currentLeaderEpoch: number, done: (error: ErrorCode, hit: TimestampHit | null) => void): void {
+    this.host.reads.find(this, currentLeaderEpoch, (answer) => this.log.maxTimestamp(answer), done)
+  }
+
+  epochEnd(
+    epoch: number,
+    currentLeaderEpoch: number,
+  ): { readonly error: ErrorCode; readonly epoch: number; readonly endOffset: number } {
+    return this.host.reads.epochEnd(this, epoch, currentLeaderEpoch)
+  }
+
+  deleteRecords(offset: number, done: (error: ErrorCode, lowWatermark: number) => void): void {
+    const target = offset === -1 ? this.machine.highWatermark : offset
+    let error = this.leaderError()
+    if (error === ErrorCode.NONE && (target < 0 || target > this.machine.highWatermark))
+      error = ErrorCode.OFFSET_OUT_OF_RANGE
+    if (error !== ErrorCode.NONE) return this.later(() => done(error, -1))
+    this.moveLogStart(target)
+    this.logStartWaiters.add(target, done)
+    this.touch()
+  }
+
+  watch(moved: () => void): () => void {
+    this.watchers.add(moved)
+    return () => this.watchers.delete(moved)
+  }
+
+  /** NONE when clients may be served by this replica as leader. */
+  leaderError(): ErrorCode {
+    if (!this.host.serving()) return ErrorCode.NOT_LEADER_OR_FOLLOWER
+    if (this.ended !== ErrorCode.NONE) return this.ended
+    return this.machine.role === 'leader' ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
+  /** Runs in a later turn. */
+  later(run: () => void): void {
+    this.host.world.timers.after(0, run)
+  }
+
+  // What the node tells.
+
+  step(input: PartitionInput): void {
+    if (this.ended !== ErrorCode.NONE) return
+    this.dueTicks = LIVELY_TICKS
+    this.act(this.machine.step(input))
+  }
+
+  tick(nowUs: number): void {
+    if (this.ended !== ErrorCode.NONE) return
+    if (this.dueTicks > 0) this.dueTicks--
+    this.act(this.machine.step({ kind: 'tick', nowUs }))
+  }
+
+  /** The committed metadata as far as this replica needs it. */
+  update(image: PartitionImage, state: PartitionState, brokers: ReadonlyMap<number, BrokerState>): void {
+    this.image = image
+    this.step({ kind: 'metadata', state, brokers })
+    this.host.follows(this)
+    if (this.machine.role !== 'leader') this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    this.pruneSessions()
+    const epoch = this.machine.role === 'leader' ? this.machine.leaderEpoch : -1
+    if (epoch !== this.shownEpoch) this.leadershipChanged(epoch)
+  }
+
+  durable(end: number, generation: number): void {
+    if (generation === this.log.generation) this.step({ kind: 'durable', endOffset: end, generation })
+  }
+
+  failed(error: IoError): void {
+    this.host.diskFailed(this, error)
+  }
+
+  /** Writes what clients staged in this turn: one write, then the followers, then the answers. */
+  flushStaged(): void {
+    if (this.queue.stagedCount === 0) return
+    const error = this.leaderError()
+    if (error !== ErrorCode.NONE) return this.queue.failStaged(error)
+    const { log, machine, host } = this
+    const nowMs = host.world.clock.wallMs()
+    const stamp: BatchStamp = {
+      baseOffset: log.endOffset,
+      leaderEpoch: machine.leaderEpoch,
+      logAppendTimeMs: this.settings.logAppendTime ? nowMs : -1,
+    }
+    const written = this.queue.stamp(stamp)
+    if (!this.write(written.batches, nowMs)) return this.queue.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
+    assert(
+      log.endOffset === written.endOffset,
+      `the log ends at ${log.endOffset} after a write up to ${written.endOffset}`,
+    )
+    host.counters.leaderAppends++
+    host.counters.producedBatches += written.batches.length
+    host.counters.producedBytes += written.bytes
+    this.queue.written(stamp, machine.logStart)
+    this.recent = written
+    this.step({ kind: 'appended', endOffset: log.endOffset, generation: log.generation })
+    for (const session of this.sessions)
+      if (session.next === written.baseOffset) session.carrier.wantsTail(session)
+      else session.carrier.wantsCatchUp(session)
+  }
+
+  /** Checks and stages what the leader sent; returns what is wrong with it, or null. */
+  stageInbound(from: FollowedSession, message: TypeOf<typeof AppendMessage>): string | null {
+    if (this.ended !== ErrorCode.NONE) return null
+    if (!this.inbound.empty && !this.inbound.continuedBy(from, message)) this.flushInbound()
+    const fresh = this.inbound.empty
+    const problem = this.inbound.stage(from, message, this.settings.compacted)
+    if (fresh && problem === null) this.host.inbound(this)
+    return problem
+  }
+
+  /** Writes what the leader sent in this turn, unless the machine says that it does not continue this log. */
+  flushInbound(): void {
+    const staged = this.inbound.take()
+    if (staged === null || this.ended !== ErrorCode.NONE) return
+    const { baseOffset, lastEpoch, highWatermark, logStart, batches, bytes } = staged
+    const { leader, session } = staged.from
+    if (this.machine.mayWrite(leader, { session, baseOffset, lastEpoch })) {
+      // A machine whose disk is unfit has left its leader: it needs no word of what was not written.
+      if (!this.write(batches, this.host.world.clock.wallMs())) return
+      this.host.counters.followerAppends++
+      this.host.counters.followerBytes += bytes
+    }
+    const { endOffset } = this.log
+    const header = { session, baseOffset, endOffset, lastEpoch, highWatermark, logStart }
+    this.step({ kind: 'fromLeader', from: leader, message: { kind: 'append', ...header } })
+  }
+
+  fromLeader(from: number, message: FromLeader): void {
+    // Messages count in their order: what was sent before this one is written before the machine hears of this one.
+    this.flushInbound()
+    this.step({ kind: 'fromLeader', from, message })
+  }
+
+  /** Retention and DeleteRecords. */
+  moveLogStart(offset: number): void {
+    if (offset > this.log.logStart) this.guarded(() => this.log.advanceLogStart(offset))
+    this.step({ kind: 'logStart', offset: this.log.logStart })
+  }
+
+  applyRetention(nowMs: number): void {
+    if (this.ended !== ErrorCode.NONE) return
+    const before = this.log.logStart
+    this.guarded(() => this.log.applyRetention(this.machine.highWatermark, nowMs))
+    if (this.log.logStart > before) this.step({ kind: 'logStart', offset: this.log.logStart })
+  }
+
+  setUnfit(unfit: boolean): void {
+    if (unfit === this.unfit) return
+    this.unfit = unfit
+    this.step({ kind: 'unfit', unfit })
+  }
+
+  /** Out of service for good; everybody who waits is told. */
+  end(error: ErrorCode): void {
+    if (this.ended !== ErrorCode.NONE) return
+    this.ended = error
+    this.inbound.take()
+    this.queue.failAll(error)
+    this.logStartWaiters.failAll(error)
+    for (const session of this.sessions.slice()) session.carrier.ended(session)
+    this.host.ended(this)
+    this.touch()
+  }
+
+  /** A follower told how far it is. */
+  followerMoved(): void {
+    if (!this.logStartWaiters.empty) this.touch()
+  }
+
+  /** End of the turn: those who watch look again. */
+  notify(): void {
+    const { machine } = this
+    if (machine.role === 'leader') this.logStartWaiters.passed(this.lowWatermark())
+    // A watcher may end its watch, or begin another one.
+    const watchers = [...this.watchers]
+    for (const watcher of watchers) watcher()
+  }
+
+  // How the machine's decisions are carried out.
+
+  /** The output object is the machine's own and filled anew by its next step, so everything is read before that. */
+  private act(output: PartitionOutput): void {
+    const { truncateTo, restartAt, beginEpoch, send, alter, failWaitersOfEpoch, quarantine } = output
+    const { machine, log } = this
+    const rewound = truncateTo !== null || restartAt !== null
+    if (rewound && !this.rewind(truncateTo, restartAt)) return
+    if (beginEpoch !== null && !this.guarded(() => log.beginEpoch(beginEpoch))) return
+    if (machine.logStart > log.logStart && !rewound) this.guarded(() => log.advanceLogStart(machine.logStart))
+    if (failWaitersOfEpoch !== null) this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    if (alter !== null) this.host.alter(this, alter)
+    for (const message of send) this.host.send(this, message)
+    if (quarantine !== null) return this.host.quarantine(this, quarantine)
+    // The machine hears of the truncation before anything else happens.
+    if (rewound) this.step({ kind: 'truncated', endOffset: log.endOffset, generation: log.generation })
+    if (machine.highWatermark !== this.shownWatermark || machine.logStart !== this.shownLogStart) this.moved()
+  }
+
+  /** False when the disk failed, which has taken this replica out of service. */
+  private rewind(truncateTo: number | null, restartAt: number | null): boolean {
+    const { log } = this
+    const from = log.endOffset
+    this.inbound.take()
+    const done = this.guarded(() => {
+      if (restartAt !== null) log.restart(restartAt)
+      else if (truncateTo !== null) log.truncate(truncateTo)
+    })
+    if (!done) return false
+    this.host.counters.truncations++
+    const fields = { ...this.fields(), from, to: log.endOffset, restarted: restartAt !== null }
+    this.host.world.log.info(fields, 'log truncated')
+    return true
+  }
+
+  private moved(): void {
+    const { machine } = this
+    this.shownWatermark = machine.highWatermark
+    this.shownLogStart = machine.logStart
+    this.log.checkpointHighWatermark(machine.highWatermark)
+    if (machine.role === 'leader') this.queue.passed(machine.highWatermark, machine.enoughReplicas, machine.logStart)
+    this.touch()
+  }
+
+  private leadershipChanged(epoch: number): void {
+    this.shownEpoch = epoch
+    const { machine, log } = this
+    if (epoch < 0) this.logStartWaiters.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    this.host.world.log.info(
+      {
+        ...this.fields(),
+        role: machine.role,
+        leader: this.image.leader,
+        endOffset: log.endOffset,
+        highWatermark: machine.highWatermark,
+      },
+      epoch >= 0 ? 'leading partition' : 'no longer leading partition',
+    )
+    this.touch()
+  }
+
+  private appendError(acks: 0 | 1 | -1): ErrorCode {
+    const error = this.leaderError()
+    if (error !== ErrorCode.NONE) return error
+    if (this.unfit || this.directory.full) return ErrorCode.KAFKA_STORAGE_ERROR
+    return acks === -1 && !this.machine.enoughReplicas ? ErrorCode.NOT_ENOUGH_REPLICAS : ErrorCode.NONE
+  }
+
+  /** False when nothing was written. A full disk passes; any other failure takes the directory out of service. */
+  private write(batches: readonly Uint8Array[], nowMs: number): boolean {
+    try {
+      this.log.append(batches, nowMs)
+      return true
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error
+      if (error.code === 'ENOSPC') this.host.diskFull(this, error)
+      else this.host.diskFailed(this, error)
+      return false
+    }
+  }
+
+  private guarded(change: () => void): boolean {
+    try {
+      change()
+      return true
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error
+      this.host.diskFailed(this, error)
+      return false
+    }
+  }
+
+  /** Sessions of followers that the machine no longer counts. */
+  private pruneSessions(): void {
+    if (this.sessions.length === 0) return
+    const followers = this.machine.role === 'leader' ? this.machine.followers : []
+    for (const session of this.sessions.slice())
+      if (!followers.some((follower) => follower.session === session.session && follower.brokerId === session.brokerId))
+        session.carrier.ended(session)
+  }
+
+  /** The smallest log start that any member of the ISR has told. */
+  private lowWatermark(): number {
+    const { machine } = this
+    let low = this.log.logStart
+    for (const broker of machine.isr) {
+      if (broker === this.host.brokerId) continue
+      const follower = machine.followers.find(({ brokerId }) => brokerId === broker)
+      low = Math.min(low, follower?.logStart ?? 0)
+    }
+    return low
+  }
+
+  private touch(): void {
+    this.host.touched(this)
+  }
+
+  private fields(): { topic: string; partition: number; epoch: number } {
+    return { topic: this.topic, partition: this.partition, epoch: this.machine.leaderEpoch }
+  }
+}
