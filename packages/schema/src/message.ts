@@ -24,6 +24,7 @@ export interface Message<T> extends Schema<T> {
   readonly key: number | null
 }
 
+/** What {@link message} takes. */
 export interface MessageDeclaration<F extends FieldMap> {
   readonly key?: number
   readonly name: string

@@ -19,30 +19,35 @@ export const bool: Type<boolean> = fixed('bool', {
   },
 })
 
+/** A signed byte. Writing a number outside its range is an EncodeError. */
 export const int8: Type<number> = fixed('int8', {
   minBytes: 1,
   read: (reader) => reader.int8(),
   write: (writer, value) => writer.int8(value),
 })
 
+/** A signed 16-bit number. Writing a number outside its range is an EncodeError. */
 export const int16: Type<number> = fixed('int16', {
   minBytes: 2,
   read: (reader) => reader.int16(),
   write: (writer, value) => writer.int16(value),
 })
 
+/** An unsigned 16-bit number, as ports are. Writing a number outside its range is an EncodeError. */
 export const uint16: Type<number> = fixed('uint16', {
   minBytes: 2,
   read: (reader) => reader.uint16(),
   write: (writer, value) => writer.uint16(value),
 })
 
+/** A signed 32-bit number. Writing a number outside its range is an EncodeError. */
 export const int32: Type<number> = fixed('int32', {
   minBytes: 4,
   read: (reader) => reader.int32(),
   write: (writer, value) => writer.int32(value),
 })
 
+/** An unsigned 32-bit number. Writing a number outside its range is an EncodeError. */
 export const uint32: Type<number> = fixed('uint32', {
   minBytes: 4,
   read: (reader) => reader.uint32(),
@@ -58,6 +63,7 @@ export const int64: Type<number> = fixed('int64', {
   write: (writer, value) => writer.int64(value),
 })
 
+/** A 64-bit IEEE 754 number. */
 export const float64: Type<number> = fixed('float64', {
   minBytes: 8,
   read: (reader) => reader.float64(),

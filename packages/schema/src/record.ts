@@ -13,6 +13,7 @@ export interface RecordSchema<T, N extends string = string> extends Schema<T> {
   readonly name: N
 }
 
+/** What {@link record} takes. */
 export interface RecordDeclaration<N extends string, F extends FieldMap> extends Omit<MessageDeclaration<F>, 'key'> {
   readonly type: number
   readonly name: N

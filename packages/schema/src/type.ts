@@ -25,6 +25,7 @@ export interface Typed<T> {
   readonly [VALUE]?: () => T
 }
 
+/** The kinds of types, by the names Kafka gives them. */
 export type TypeKind =
   | 'bool'
   | 'int8'

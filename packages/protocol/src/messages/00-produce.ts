@@ -40,6 +40,7 @@ export const ProduceRequest = message({
 })
 export type ProduceRequest = TypeOf<typeof ProduceRequest>
 
+/** The answer to {@link ProduceRequest}; of the same version. */
 export const ProduceResponse = message({
   key: 0,
   name: 'ProduceResponse',

@@ -60,6 +60,7 @@ export const FetchRequest = message({
 })
 export type FetchRequest = TypeOf<typeof FetchRequest>
 
+/** The answer to {@link FetchRequest}; of the same version. */
 export const FetchResponse = message({
   key: 1,
   name: 'FetchResponse',
@@ -94,4 +95,5 @@ export const FetchResponse = message({
 })
 export type FetchResponse = TypeOf<typeof FetchResponse>
 
+/** {@link FetchRequest} and {@link FetchResponse}, as the registry has them. */
 export const FetchApi = api(FetchRequest, FetchResponse)

@@ -27,6 +27,7 @@ export const ListOffsetsRequest = message({
 })
 export type ListOffsetsRequest = TypeOf<typeof ListOffsetsRequest>
 
+/** The answer to {@link ListOffsetsRequest}; of the same version. */
 export const ListOffsetsResponse = message({
   key: 2,
   name: 'ListOffsetsResponse',
@@ -53,4 +54,5 @@ export const ListOffsetsResponse = message({
 })
 export type ListOffsetsResponse = TypeOf<typeof ListOffsetsResponse>
 
+/** {@link ListOffsetsRequest} and {@link ListOffsetsResponse}, as the registry has them. */
 export const ListOffsetsApi = api(ListOffsetsRequest, ListOffsetsResponse)

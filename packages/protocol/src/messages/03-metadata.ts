@@ -39,6 +39,7 @@ export const MetadataRequest = message({
 })
 export type MetadataRequest = TypeOf<typeof MetadataRequest>
 
+/** The answer to {@link MetadataRequest}; of the same version. */
 export const MetadataResponse = message({
   key: 3,
   name: 'MetadataResponse',
@@ -77,4 +78,5 @@ export const MetadataResponse = message({
 })
 export type MetadataResponse = TypeOf<typeof MetadataResponse>
 
+/** {@link MetadataRequest} and {@link MetadataResponse}, as the registry has them. */
 export const MetadataApi = api(MetadataRequest, MetadataResponse)

@@ -44,6 +44,7 @@ export const OffsetCommitRequest = message({
 })
 export type OffsetCommitRequest = TypeOf<typeof OffsetCommitRequest>
 
+/** The answer to {@link OffsetCommitRequest}; of the same version. */
 export const OffsetCommitResponse = message({
   key: 8,
   name: 'OffsetCommitResponse',
@@ -56,4 +57,5 @@ export const OffsetCommitResponse = message({
 })
 export type OffsetCommitResponse = TypeOf<typeof OffsetCommitResponse>
 
+/** {@link OffsetCommitRequest} and {@link OffsetCommitResponse}, as the registry has them. */
 export const OffsetCommitApi = api(OffsetCommitRequest, OffsetCommitResponse)

@@ -47,6 +47,7 @@ export const OffsetFetchRequest = message({
 })
 export type OffsetFetchRequest = TypeOf<typeof OffsetFetchRequest>
 
+/** The answer to {@link OffsetFetchRequest}; of the same version. */
 export const OffsetFetchResponse = message({
   key: 9,
   name: 'OffsetFetchResponse',
@@ -101,4 +102,5 @@ export const OffsetFetchResponse = message({
 })
 export type OffsetFetchResponse = TypeOf<typeof OffsetFetchResponse>
 
+/** {@link OffsetFetchRequest} and {@link OffsetFetchResponse}, as the registry has them. */
 export const OffsetFetchApi = api(OffsetFetchRequest, OffsetFetchResponse)

@@ -32,6 +32,7 @@ export const FindCoordinatorRequest = message({
 })
 export type FindCoordinatorRequest = TypeOf<typeof FindCoordinatorRequest>
 
+/** The answer to {@link FindCoordinatorRequest}; of the same version. */
 export const FindCoordinatorResponse = message({
   key: 10,
   name: 'FindCoordinatorResponse',
@@ -62,4 +63,5 @@ export const FindCoordinatorResponse = message({
 })
 export type FindCoordinatorResponse = TypeOf<typeof FindCoordinatorResponse>
 
+/** {@link FindCoordinatorRequest} and {@link FindCoordinatorResponse}, as the registry has them. */
 export const FindCoordinatorApi = api(FindCoordinatorRequest, FindCoordinatorResponse)

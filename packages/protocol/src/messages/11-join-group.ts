@@ -38,6 +38,7 @@ export const JoinGroupRequest = message({
 })
 export type JoinGroupRequest = TypeOf<typeof JoinGroupRequest>
 
+/** The answer to {@link JoinGroupRequest}; of the same version. */
 export const JoinGroupResponse = message({
   key: 11,
   name: 'JoinGroupResponse',
@@ -60,4 +61,5 @@ export const JoinGroupResponse = message({
 })
 export type JoinGroupResponse = TypeOf<typeof JoinGroupResponse>
 
+/** {@link JoinGroupRequest} and {@link JoinGroupResponse}, as the registry has them. */
 export const JoinGroupApi = api(JoinGroupRequest, JoinGroupResponse)

@@ -17,6 +17,7 @@ export const HeartbeatRequest = message({
 })
 export type HeartbeatRequest = TypeOf<typeof HeartbeatRequest>
 
+/** The answer to {@link HeartbeatRequest}; of the same version. */
 export const HeartbeatResponse = message({
   key: 12,
   name: 'HeartbeatResponse',
@@ -29,4 +30,5 @@ export const HeartbeatResponse = message({
 })
 export type HeartbeatResponse = TypeOf<typeof HeartbeatResponse>
 
+/** {@link HeartbeatRequest} and {@link HeartbeatResponse}, as the registry has them. */
 export const HeartbeatApi = api(HeartbeatRequest, HeartbeatResponse)

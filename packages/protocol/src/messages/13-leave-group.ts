@@ -26,6 +26,7 @@ export const LeaveGroupRequest = message({
 })
 export type LeaveGroupRequest = TypeOf<typeof LeaveGroupRequest>
 
+/** The answer to {@link LeaveGroupRequest}; of the same version. */
 export const LeaveGroupResponse = message({
   key: 13,
   name: 'LeaveGroupResponse',
@@ -39,4 +40,5 @@ export const LeaveGroupResponse = message({
 })
 export type LeaveGroupResponse = TypeOf<typeof LeaveGroupResponse>
 
+/** {@link LeaveGroupRequest} and {@link LeaveGroupResponse}, as the registry has them. */
 export const LeaveGroupApi = api(LeaveGroupRequest, LeaveGroupResponse)

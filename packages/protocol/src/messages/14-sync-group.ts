@@ -20,6 +20,7 @@ export const SyncGroupRequest = message({
 })
 export type SyncGroupRequest = TypeOf<typeof SyncGroupRequest>
 
+/** The answer to {@link SyncGroupRequest}; of the same version. */
 export const SyncGroupResponse = message({
   key: 14,
   name: 'SyncGroupResponse',
@@ -35,4 +36,5 @@ export const SyncGroupResponse = message({
 })
 export type SyncGroupResponse = TypeOf<typeof SyncGroupResponse>
 
+/** {@link SyncGroupRequest} and {@link SyncGroupResponse}, as the registry has them. */
 export const SyncGroupApi = api(SyncGroupRequest, SyncGroupResponse)

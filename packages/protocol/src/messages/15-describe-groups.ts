@@ -28,6 +28,7 @@ export const DescribeGroupsRequest = message({
 })
 export type DescribeGroupsRequest = TypeOf<typeof DescribeGroupsRequest>
 
+/** The answer to {@link DescribeGroupsRequest}; of the same version. */
 export const DescribeGroupsResponse = message({
   key: 15,
   name: 'DescribeGroupsResponse',
@@ -60,4 +61,5 @@ export const DescribeGroupsResponse = message({
 })
 export type DescribeGroupsResponse = TypeOf<typeof DescribeGroupsResponse>
 
+/** {@link DescribeGroupsRequest} and {@link DescribeGroupsResponse}, as the registry has them. */
 export const DescribeGroupsApi = api(DescribeGroupsRequest, DescribeGroupsResponse)

@@ -15,6 +15,7 @@ export const ListGroupsRequest = message({
 })
 export type ListGroupsRequest = TypeOf<typeof ListGroupsRequest>
 
+/** The answer to {@link ListGroupsRequest}; of the same version. */
 export const ListGroupsResponse = message({
   key: 16,
   name: 'ListGroupsResponse',
@@ -35,4 +36,5 @@ export const ListGroupsResponse = message({
 })
 export type ListGroupsResponse = TypeOf<typeof ListGroupsResponse>
 
+/** {@link ListGroupsRequest} and {@link ListGroupsResponse}, as the registry has them. */
 export const ListGroupsApi = api(ListGroupsRequest, ListGroupsResponse)

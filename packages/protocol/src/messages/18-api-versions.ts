@@ -18,6 +18,7 @@ export const ApiVersionsRequest = message({
 })
 export type ApiVersionsRequest = TypeOf<typeof ApiVersionsRequest>
 
+/** The answer to {@link ApiVersionsRequest}; of the same version. */
 export const ApiVersionsResponse = message({
   key: 18,
   name: 'ApiVersionsResponse',
@@ -40,4 +41,5 @@ export const ApiVersionsResponse = message({
 })
 export type ApiVersionsResponse = TypeOf<typeof ApiVersionsResponse>
 
+/** {@link ApiVersionsRequest} and {@link ApiVersionsResponse}, as the registry has them. */
 export const ApiVersionsApi = api(ApiVersionsRequest, ApiVersionsResponse)

@@ -44,6 +44,7 @@ export const CreateTopicsRequest = message({
 })
 export type CreateTopicsRequest = TypeOf<typeof CreateTopicsRequest>
 
+/** The answer to {@link CreateTopicsRequest}; of the same version. */
 export const CreateTopicsResponse = message({
   key: 19,
   name: 'CreateTopicsResponse',
@@ -75,4 +76,5 @@ export const CreateTopicsResponse = message({
 })
 export type CreateTopicsResponse = TypeOf<typeof CreateTopicsResponse>
 
+/** {@link CreateTopicsRequest} and {@link CreateTopicsResponse}, as the registry has them. */
 export const CreateTopicsApi = api(CreateTopicsRequest, CreateTopicsResponse)

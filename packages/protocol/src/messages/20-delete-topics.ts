@@ -30,6 +30,7 @@ export const DeleteTopicsRequest = message({
 })
 export type DeleteTopicsRequest = TypeOf<typeof DeleteTopicsRequest>
 
+/** The answer to {@link DeleteTopicsRequest}; of the same version. */
 export const DeleteTopicsResponse = message({
   key: 20,
   name: 'DeleteTopicsResponse',
@@ -49,4 +50,5 @@ export const DeleteTopicsResponse = message({
 })
 export type DeleteTopicsResponse = TypeOf<typeof DeleteTopicsResponse>
 
+/** {@link DeleteTopicsRequest} and {@link DeleteTopicsResponse}, as the registry has them. */
 export const DeleteTopicsApi = api(DeleteTopicsRequest, DeleteTopicsResponse)

@@ -15,6 +15,7 @@ export const DeleteRecordsRequest = message({
 })
 export type DeleteRecordsRequest = TypeOf<typeof DeleteRecordsRequest>
 
+/** The answer to {@link DeleteRecordsRequest}; of the same version. */
 export const DeleteRecordsResponse = message({
   key: 21,
   name: 'DeleteRecordsResponse',
@@ -32,4 +33,5 @@ export const DeleteRecordsResponse = message({
 })
 export type DeleteRecordsResponse = TypeOf<typeof DeleteRecordsResponse>
 
+/** {@link DeleteRecordsRequest} and {@link DeleteRecordsResponse}, as the registry has them. */
 export const DeleteRecordsApi = api(DeleteRecordsRequest, DeleteRecordsResponse)

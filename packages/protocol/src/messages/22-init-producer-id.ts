@@ -17,6 +17,7 @@ export const InitProducerIdRequest = message({
 })
 export type InitProducerIdRequest = TypeOf<typeof InitProducerIdRequest>
 
+/** The answer to {@link InitProducerIdRequest}; of the same version. */
 export const InitProducerIdResponse = message({
   key: 22,
   name: 'InitProducerIdResponse',
@@ -31,4 +32,5 @@ export const InitProducerIdResponse = message({
 })
 export type InitProducerIdResponse = TypeOf<typeof InitProducerIdResponse>
 
+/** {@link InitProducerIdRequest} and {@link InitProducerIdResponse}, as the registry has them. */
 export const InitProducerIdApi = api(InitProducerIdRequest, InitProducerIdResponse)

@@ -21,6 +21,7 @@ export const OffsetForLeaderEpochRequest = message({
 })
 export type OffsetForLeaderEpochRequest = TypeOf<typeof OffsetForLeaderEpochRequest>
 
+/** The answer to {@link OffsetForLeaderEpochRequest}; of the same version. */
 export const OffsetForLeaderEpochResponse = message({
   key: 23,
   name: 'OffsetForLeaderEpochResponse',
@@ -38,4 +39,5 @@ export const OffsetForLeaderEpochResponse = message({
 })
 export type OffsetForLeaderEpochResponse = TypeOf<typeof OffsetForLeaderEpochResponse>
 
+/** {@link OffsetForLeaderEpochRequest} and {@link OffsetForLeaderEpochResponse}, as the registry has them. */
 export const OffsetForLeaderEpochApi = api(OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse)

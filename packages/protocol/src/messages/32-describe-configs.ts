@@ -29,6 +29,7 @@ export const DescribeConfigsRequest = message({
 })
 export type DescribeConfigsRequest = TypeOf<typeof DescribeConfigsRequest>
 
+/** The answer to {@link DescribeConfigsRequest}; of the same version. */
 export const DescribeConfigsResponse = message({
   key: 32,
   name: 'DescribeConfigsResponse',
@@ -60,4 +61,5 @@ export const DescribeConfigsResponse = message({
 })
 export type DescribeConfigsResponse = TypeOf<typeof DescribeConfigsResponse>
 
+/** {@link DescribeConfigsRequest} and {@link DescribeConfigsResponse}, as the registry has them. */
 export const DescribeConfigsApi = api(DescribeConfigsRequest, DescribeConfigsResponse)

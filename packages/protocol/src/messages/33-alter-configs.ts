@@ -21,6 +21,7 @@ export const AlterConfigsRequest = message({
 })
 export type AlterConfigsRequest = TypeOf<typeof AlterConfigsRequest>
 
+/** The answer to {@link AlterConfigsRequest}; of the same version. */
 export const AlterConfigsResponse = message({
   key: 33,
   name: 'AlterConfigsResponse',
@@ -35,4 +36,5 @@ export const AlterConfigsResponse = message({
 })
 export type AlterConfigsResponse = TypeOf<typeof AlterConfigsResponse>
 
+/** {@link AlterConfigsRequest} and {@link AlterConfigsResponse}, as the registry has them. */
 export const AlterConfigsApi = api(AlterConfigsRequest, AlterConfigsResponse)

@@ -26,6 +26,7 @@ export const DescribeLogDirsRequest = message({
 })
 export type DescribeLogDirsRequest = TypeOf<typeof DescribeLogDirsRequest>
 
+/** The answer to {@link DescribeLogDirsRequest}; of the same version. */
 export const DescribeLogDirsResponse = message({
   key: 35,
   name: 'DescribeLogDirsResponse',
@@ -55,4 +56,5 @@ export const DescribeLogDirsResponse = message({
 })
 export type DescribeLogDirsResponse = TypeOf<typeof DescribeLogDirsResponse>
 
+/** {@link DescribeLogDirsRequest} and {@link DescribeLogDirsResponse}, as the registry has them. */
 export const DescribeLogDirsApi = api(DescribeLogDirsRequest, DescribeLogDirsResponse)

@@ -18,6 +18,7 @@ export const CreatePartitionsRequest = message({
 })
 export type CreatePartitionsRequest = TypeOf<typeof CreatePartitionsRequest>
 
+/** The answer to {@link CreatePartitionsRequest}; of the same version. */
 export const CreatePartitionsResponse = message({
   key: 37,
   name: 'CreatePartitionsResponse',
@@ -30,4 +31,5 @@ export const CreatePartitionsResponse = message({
 })
 export type CreatePartitionsResponse = TypeOf<typeof CreatePartitionsResponse>
 
+/** {@link CreatePartitionsRequest} and {@link CreatePartitionsResponse}, as the registry has them. */
 export const CreatePartitionsApi = api(CreatePartitionsRequest, CreatePartitionsResponse)

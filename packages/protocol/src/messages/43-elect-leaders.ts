@@ -27,6 +27,7 @@ export const ElectLeadersRequest = message({
 })
 export type ElectLeadersRequest = TypeOf<typeof ElectLeadersRequest>
 
+/** The answer to {@link ElectLeadersRequest}; of the same version. */
 export const ElectLeadersResponse = message({
   key: 43,
   name: 'ElectLeadersResponse',
@@ -45,4 +46,5 @@ export const ElectLeadersResponse = message({
 })
 export type ElectLeadersResponse = TypeOf<typeof ElectLeadersResponse>
 
+/** {@link ElectLeadersRequest} and {@link ElectLeadersResponse}, as the registry has them. */
 export const ElectLeadersApi = api(ElectLeadersRequest, ElectLeadersResponse)

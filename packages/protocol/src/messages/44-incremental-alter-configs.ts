@@ -21,6 +21,7 @@ export const IncrementalAlterConfigsRequest = message({
 })
 export type IncrementalAlterConfigsRequest = TypeOf<typeof IncrementalAlterConfigsRequest>
 
+/** The answer to {@link IncrementalAlterConfigsRequest}; of the same version. */
 export const IncrementalAlterConfigsResponse = message({
   key: 44,
   name: 'IncrementalAlterConfigsResponse',
@@ -35,4 +36,5 @@ export const IncrementalAlterConfigsResponse = message({
 })
 export type IncrementalAlterConfigsResponse = TypeOf<typeof IncrementalAlterConfigsResponse>
 
+/** {@link IncrementalAlterConfigsRequest} and {@link IncrementalAlterConfigsResponse}, as the registry has them. */
 export const IncrementalAlterConfigsApi = api(IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse)

@@ -15,6 +15,7 @@ export const ListPartitionReassignmentsRequest = message({
 })
 export type ListPartitionReassignmentsRequest = TypeOf<typeof ListPartitionReassignmentsRequest>
 
+/** The answer to {@link ListPartitionReassignmentsRequest}; of the same version. */
 export const ListPartitionReassignmentsResponse = message({
   key: 46,
   name: 'ListPartitionReassignmentsResponse',
@@ -41,4 +42,5 @@ export const ListPartitionReassignmentsResponse = message({
 })
 export type ListPartitionReassignmentsResponse = TypeOf<typeof ListPartitionReassignmentsResponse>
 
+/** {@link ListPartitionReassignmentsRequest} and {@link ListPartitionReassignmentsResponse}, as the registry has them. */
 export const ListPartitionReassignmentsApi = api(ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse)

@@ -36,6 +36,7 @@ const replicaState = struct({
   lastCaughtUpTimestamp: ignorable(since(1, int64, -1)),
 })
 
+/** The answer to {@link DescribeQuorumRequest}; of the same version. */
 export const DescribeQuorumResponse = message({
   key: 55,
   name: 'DescribeQuorumResponse',
@@ -72,4 +73,5 @@ export const DescribeQuorumResponse = message({
 })
 export type DescribeQuorumResponse = TypeOf<typeof DescribeQuorumResponse>
 
+/** {@link DescribeQuorumRequest} and {@link DescribeQuorumResponse}, as the registry has them. */
 export const DescribeQuorumApi = api(DescribeQuorumRequest, DescribeQuorumResponse)

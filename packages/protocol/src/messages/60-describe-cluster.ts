@@ -28,6 +28,7 @@ export const DescribeClusterRequest = message({
 })
 export type DescribeClusterRequest = TypeOf<typeof DescribeClusterRequest>
 
+/** The answer to {@link DescribeClusterRequest}; of the same version. */
 export const DescribeClusterResponse = message({
   key: 60,
   name: 'DescribeClusterResponse',
@@ -55,4 +56,5 @@ export const DescribeClusterResponse = message({
 })
 export type DescribeClusterResponse = TypeOf<typeof DescribeClusterResponse>
 
+/** {@link DescribeClusterRequest} and {@link DescribeClusterResponse}, as the registry has them. */
 export const DescribeClusterApi = api(DescribeClusterRequest, DescribeClusterResponse)

@@ -28,6 +28,7 @@ export const DescribeTopicPartitionsRequest = message({
 })
 export type DescribeTopicPartitionsRequest = TypeOf<typeof DescribeTopicPartitionsRequest>
 
+/** The answer to {@link DescribeTopicPartitionsRequest}; of the same version. */
 export const DescribeTopicPartitionsResponse = message({
   key: 75,
   name: 'DescribeTopicPartitionsResponse',
@@ -63,4 +64,5 @@ export const DescribeTopicPartitionsResponse = message({
 })
 export type DescribeTopicPartitionsResponse = TypeOf<typeof DescribeTopicPartitionsResponse>
 
+/** {@link DescribeTopicPartitionsRequest} and {@link DescribeTopicPartitionsResponse}, as the registry has them. */
 export const DescribeTopicPartitionsApi = api(DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse)
