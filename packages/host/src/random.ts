@@ -101,12 +101,14 @@ function belowLarge(words: Words, n: number): number {
   }
 }
 
-/** FNV-1a over the seed's characters, whitened word by word with the finaliser of MurmurHash3. */
+/** FNV-1a over the seed's characters from four beginnings, whitened with the finaliser of MurmurHash3. */
 function wordsOf(seed: string): Words {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < seed.length; at++) hash = Math.imul(hash ^ seed.charCodeAt(at), 0x01000193)
   const words = new Uint32Array(4)
-  for (let at = 0; at < 4; at++) words[at] = finalise(hash + Math.imul(at + 1, 0x9e3779b9))
+  for (let at = 0; at < 4; at++) {
+    let hash = 0x811c9dc5 ^ Math.imul(at, 0x9e3779b9)
+    for (let from = 0; from < seed.length; from++) hash = Math.imul(hash ^ seed.charCodeAt(from), 0x01000193)
+    words[at] = finalise(hash)
+  }
   if (words.every((word) => word === 0)) words[0] = 1
   return words
 }

@@ -1,4 +1,4 @@
-import { streamsContract, TcpStreams, untilReal } from '../src/index.ts'
+import { MemoryStreams, streamsContract, TcpStreams, untilReal } from '../src/index.ts'
 import type { StreamsHost } from '../src/index.ts'
 import { holdTo } from './contracts.ts'
 
@@ -8,4 +8,10 @@ async function tcpHost(): Promise<StreamsHost> {
   return { acceptor: new TcpStreams(), connector: new TcpStreams(), at, until: untilReal, end: async () => {} }
 }
 
+async function memoryHost(): Promise<StreamsHost> {
+  const streams = new MemoryStreams()
+  return { acceptor: streams, connector: streams, at, until: untilReal, end: async () => {} }
+}
+
 holdTo('byte streams over TCP', streamsContract(tcpHost))
+holdTo('byte streams in memory', streamsContract(memoryHost))

@@ -1,4 +1,4 @@
-import type { close, fdatasync, ftruncateSync, read, readSync, writevSync } from 'node:fs'
+import type { close, ftruncateSync, read, readSync, writevSync } from 'node:fs'
 import { IoError } from '@millrace/base'
 import type { Done, File } from '@millrace/base'
 import { closedError, ioError } from '../io-error.ts'
@@ -9,7 +9,7 @@ export interface FileCalls {
   readonly ftruncateSync: typeof ftruncateSync
   readonly read: typeof read
   readonly readSync: typeof readSync
-  readonly fdatasync: typeof fdatasync
+  fdatasync(fd: number, done: (error: NodeJS.ErrnoException | null) => void): void
   readonly close: typeof close
 }
 

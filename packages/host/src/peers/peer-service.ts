@@ -9,7 +9,7 @@ import type { Lane } from '@millrace/base'
 /** The largest frame, both ways. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
 /** What may be under way without the receiver's answer: a round trip's worth at full speed, several large frames. */
-const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024
+export const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024
 
 /** Options of both ends of a stream between nodes. */
 const COMMON_OPTIONS: ChannelOptions = {

@@ -1,7 +1,6 @@
 import { IoError } from '@millrace/base'
 import type { Entry } from '@millrace/base'
 import { Level } from 'level'
-import { ioError } from '../io-error.ts'
 import { LogExtent } from './log-extent.ts'
 import { decodeEntry, entryIndex, entryKey } from './stored-entry.ts'
 import { decodeState } from './stored-state.ts'
@@ -42,7 +41,7 @@ export class LevelLog {
     try {
       await level.open()
     } catch (error) {
-      throw openFailure(path, error)
+      throw levelFailure(path, error)
     }
     return new LevelLog(path, level)
   }
@@ -56,9 +55,14 @@ export class LevelLog {
     return this.level.close()
   }
 
-  /** The stored state; rejects with `LogDamaged` when it is missing or wrong. */
+  /** The stored state. Rejects with `LogDamaged` when it is missing or wrong. */
   async state(): Promise<StoredState> {
-    const value = (await this.level.get(STATE_KEY)) as Buffer | undefined
+    let value: Buffer | undefined
+    try {
+      value = (await this.level.get(STATE_KEY)) as Buffer | undefined
+    } catch (error) {
+      throw levelFailure(this.path, error)
+    }
     const state = value === undefined ? null : decodeState(value)
     if (state === null)
       throw new LogDamaged(value === undefined ? 'the log has no state' : "the log's state is corrupt")
@@ -67,25 +71,31 @@ export class LevelLog {
 
   /** Reads every entry and holds the log against its state: LevelDB drops what it cannot read without a word. */
   async extent(state: StoredState): Promise<LogExtent> {
-    const extent = new LogExtent(state.firstIndex)
-    const iterator = this.level.iterator({
-      gte: entryKey(state.firstIndex),
-      lt: STATE_KEY,
-      highWaterMarkBytes: READ_AHEAD_BYTES,
-    })
+    let extent: LogExtent
     try {
-      for (;;) {
-        const found = await iterator.nextv(ENTRIES_AT_ONCE)
-        if (found.length === 0) break
-        for (const [key, value] of found) addChecked(extent, entryIndex(key), value)
-      }
-    } finally {
-      await iterator.close()
+      extent = await this.scan(state.firstIndex)
+    } catch (error) {
+      throw error instanceof LogDamaged ? error : levelFailure(this.path, error)
     }
     if (extent.lastIndex !== state.lastIndex || extent.lastTerm !== state.lastTerm) {
       throw new LogDamaged(`the log ends at entry ${extent.lastIndex}, its state says ${state.lastIndex}`)
     }
     return extent
+  }
+
+  private async scan(firstIndex: number): Promise<LogExtent> {
+    const extent = new LogExtent(firstIndex)
+    const range = { gte: entryKey(firstIndex), lt: STATE_KEY }
+    const iterator = this.level.iterator({ ...range, highWaterMarkBytes: READ_AHEAD_BYTES })
+    try {
+      for (;;) {
+        const found = await iterator.nextv(ENTRIES_AT_ONCE)
+        if (found.length === 0) return extent
+        for (const [key, value] of found) addChecked(extent, entryIndex(key), value)
+      }
+    } finally {
+      await iterator.close()
+    }
   }
 
   /** Whether entries below `firstIndex` are still there. */
@@ -137,17 +147,16 @@ function addChecked(extent: LogExtent, index: number, value: Buffer): void {
 }
 
 /**
- * LevelDB tells most failures by text only. A lock, a missing permission, a full disk or too many open files say nothing about the data
- * and are the caller's to solve; a file that is not there or not readable is damage.
+ * LevelDB tells its failures by text. A lock, a missing permission, a full disk or too many open files say nothing about the data and are
+ * the caller's to solve; whatever else keeps it from reading is damage.
  */
-function openFailure(path: string, error: unknown): Error {
-  const cause = (error as Error).cause as (Error & { code?: string }) | undefined
-  const text = cause?.message ?? (error as Error).message
-  if (cause?.code === 'LEVEL_LOCKED')
-    return new IoError('EACCES', path, 'another process has the raft store open', error)
-  for (const [words, code] of SYSTEM_FAILURES) if (text.includes(words)) return new IoError(code, path, text, error)
-  if (cause?.code === undefined) return ioError(path, error)
-  return new LogDamaged(`LevelDB cannot open the log: ${text}`, { cause: error })
+function levelFailure(path: string, error: unknown): Error {
+  const { cause } = error as Error
+  const { message, code } = (cause instanceof Error ? cause : error) as NodeJS.ErrnoException
+  if (code === 'LEVEL_LOCKED') return new IoError('EACCES', path, 'another process has the raft store open', error)
+  for (const [words, known] of SYSTEM_FAILURES)
+    if (message.includes(words)) return new IoError(known, path, message, error)
+  return new LogDamaged(`LevelDB cannot read the log: ${message}`, { cause: error })
 }
 
 const SYSTEM_FAILURES = [
