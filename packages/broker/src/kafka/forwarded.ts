@@ -12,7 +12,7 @@ export interface Forwarded<Request, Response> {
   readonly api: Api<Request, Response>
   timeoutMs(request: Request): number
   /** The answer when no controller decided. */
-  failed(request: Request, error: ErrorCode, message: string): Response
+  failed(request: Request, error: ErrorCode, message: string, version: number): Response
 }
 
 /**
@@ -28,7 +28,7 @@ export function forwardedHandler<Request, Response>(
     serve(exchange, request) {
       const timeoutMs = Math.min(LONGEST_TIMEOUT_MS, Math.max(1, forwarded.timeoutMs(request)))
       forward(services, exchange, timeoutMs, (error, message) =>
-        exchange.respond(forwarded.failed(request, error, message)),
+        exchange.respond(forwarded.failed(request, error, message, exchange.version)),
       )
     },
   }

@@ -1,0 +1,84 @@
+import { ErrorCode } from '@millrace/base'
+import { ApiVersionsApi } from '@millrace/protocol'
+import { describe, expect, test } from 'vitest'
+import { harness } from './harness.ts'
+
+const NAMED = { clientSoftwareName: 'apache-kafka-java', clientSoftwareVersion: '4.3.1' }
+
+/** Key and range of everything that is served; a change here is a change of what clients can do. */
+const SERVED = [
+  [0, 0, 12],
+  [1, 4, 12],
+  [2, 1, 11],
+  [3, 0, 13],
+  [18, 0, 4],
+  [19, 2, 7],
+  [20, 1, 6],
+  [21, 0, 2],
+  [23, 2, 4],
+  [32, 1, 4],
+  [33, 0, 2],
+  [35, 1, 5],
+  [37, 0, 3],
+  [43, 0, 2],
+  [44, 0, 1],
+  [46, 0, 0],
+  [55, 0, 2],
+  [60, 0, 2],
+  [75, 0, 0],
+]
+
+describe('ApiVersions', () => {
+  test.each([0, 1, 2, 3, 4])('in version %i lists exactly what is served', (version) => {
+    const { connect } = harness()
+    const answer = connect().ask(ApiVersionsApi, version, NAMED)
+    expect(answer.errorCode).toBe(ErrorCode.NONE)
+    expect(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion])).toEqual(SERVED)
+  })
+
+  test('lists supported features that begin at 0 from version 4 on only, and the metadata index as their epoch', () => {
+    const { broker, connect } = harness()
+    const client = connect()
+    broker.image.index = 4711
+    const older = client.ask(ApiVersionsApi, 3, NAMED)
+    const newer = client.ask(ApiVersionsApi, 4, NAMED)
+    expect(older.supportedFeatures).toEqual([])
+    expect(newer.supportedFeatures.length).toBeGreaterThan(0)
+    expect(older.finalizedFeaturesEpoch).toBe(4711)
+    expect(newer.finalizedFeatures.every(({ maxVersionLevel }) => maxVersionLevel > 0)).toBe(true)
+  })
+
+  test.each([5, 99, 32767, -1])('in version %i is answered in version 0, with the own range alone (KIP-511)', (version) => {
+    const { world, connect } = harness()
+    const client = connect()
+    const frame = Buffer.alloc(4 + 30)
+    frame.writeInt32BE(30)
+    frame.writeInt16BE(18, 4)
+    frame.writeInt16BE(version, 6)
+    frame.writeInt32BE(0x01020304, 8)
+    frame.writeInt16BE(-1, 12)
+    // A body that nobody can read.
+    frame.fill(0xee, 15)
+    client.end.send(frame)
+    world.time.turn()
+    const expected = '0102030400230000000100120000' + '0004'
+    expect(client.end.takeFrames().map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([expected])
+    expect(client.end.closedByServer).toBe(false)
+  })
+
+  test.each(['', '-a', 'a-', 'a b', 'a\nb', '.', 'x'.repeat(5000) + '-'])(
+    'of a client that calls itself %j is INVALID_REQUEST',
+    (name) => {
+      const { connect } = harness()
+      const client = connect()
+      expect(client.ask(ApiVersionsApi, 3, { ...NAMED, clientSoftwareName: name })).toMatchObject({
+        errorCode: ErrorCode.INVALID_REQUEST,
+        apiKeys: [],
+      })
+      expect(client.ask(ApiVersionsApi, 3, { ...NAMED, clientSoftwareVersion: name }).errorCode).toBe(
+        ErrorCode.INVALID_REQUEST,
+      )
+      expect(client.ask(ApiVersionsApi, 2, NAMED).errorCode).toBe(ErrorCode.NONE)
+    },
+  )
+})
