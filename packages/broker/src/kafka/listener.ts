@@ -143,7 +143,10 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
     unserved.sort((a, b) => b.heldBytes - a.heldBytes)
     for (const connection of unserved) {
       if (this.budget.used <= (this.budget.limit / 4) * 3) return
-      connection.refuse('memory', 'requests that clients began to send and did not finish use up the memory for requests')
+      connection.refuse(
+        'memory',
+        'requests that clients began to send and did not finish use up the memory for requests',
+      )
     }
   }
 }

@@ -17,7 +17,11 @@ function outcome(answer: ProduceResponse): Outcome {
 function produce(
   client: TestClient,
   records: Uint8Array | null,
-  { version = 9, topic = 't', ...change }: Parameters<typeof produceRequest>[2] & { version?: number; topic?: string } = {},
+  {
+    version = 9,
+    topic = 't',
+    ...change
+  }: Parameters<typeof produceRequest>[2] & { version?: number; topic?: string } = {},
 ): Outcome {
   return outcome(client.ask(ProduceApi, version, produceRequest(topic, records, change), 5000))
 }
@@ -27,17 +31,20 @@ function setting(of: Harness, name: string, value: string): void {
 }
 
 describe('a produce', () => {
-  test.each([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('of version %i is appended as it came, and answered with its offset', (version) => {
-    const { broker, connect } = harness()
-    const [replica] = broker.topic('t')
-    const client = connect()
-    const sent = batch(['a', 'b'])
-    expect(produce(client, sent, { version })).toMatchObject({ errorCode: 0, baseOffset: 0, logAppendTimeMs: -1 })
-    expect(produce(client, batch(['c']), { version })).toMatchObject({ errorCode: 0, baseOffset: 2 })
-    expect(replica?.batches.map((one) => recordCount(one, 0))).toEqual([2, 1])
-    // Beside offset and epoch, not a byte changed.
-    expect(Buffer.from(replica?.batches[0] as Uint8Array).subarray(16)).toEqual(Buffer.from(sent).subarray(16))
-  })
+  test.each([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])(
+    'of version %i is appended as it came, and answered with its offset',
+    (version) => {
+      const { broker, connect } = harness()
+      const [replica] = broker.topic('t')
+      const client = connect()
+      const sent = batch(['a', 'b'])
+      expect(produce(client, sent, { version })).toMatchObject({ errorCode: 0, baseOffset: 0, logAppendTimeMs: -1 })
+      expect(produce(client, batch(['c']), { version })).toMatchObject({ errorCode: 0, baseOffset: 2 })
+      expect(replica?.batches.map((one) => recordCount(one, 0))).toEqual([2, 1])
+      // Beside offset and epoch, not a byte changed.
+      expect(Buffer.from(replica?.batches[0] as Uint8Array).subarray(16)).toEqual(Buffer.from(sent).subarray(16))
+    },
+  )
 
   test('is appended without its bytes being copied', () => {
     const { broker, connect } = harness()
@@ -70,7 +77,14 @@ describe('a produce', () => {
         partitionResponses.map(({ index, errorCode }) => [index, errorCode]),
       ]),
     ).toEqual([
-      ['t', [[1, 0], [7, 3], [0, 0]]],
+      [
+        't',
+        [
+          [1, 0],
+          [7, 3],
+          [0, 0],
+        ],
+      ],
       ['nowhere', [[0, 3]]],
       ['elsewhere', [[0, 6]]],
     ])
@@ -298,7 +312,9 @@ describe('a produce', () => {
       batch(['a'], { transactional: true, producerId: 1, producerEpoch: 0, baseSequence: 0 })
     expect(produce(client, inTransaction()).errorCode).toBe(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
     const transactionalId = 'tx'
-    expect(produce(client, inTransaction(), { transactionalId, version: 10 }).errorCode).toBe(ErrorCode.INVALID_TXN_STATE)
+    expect(produce(client, inTransaction(), { transactionalId, version: 10 }).errorCode).toBe(
+      ErrorCode.INVALID_TXN_STATE,
+    )
     expect(produce(client, inTransaction(), { transactionalId, version: 11 }).errorCode).toBe(
       ErrorCode.TRANSACTION_ABORTABLE,
     )

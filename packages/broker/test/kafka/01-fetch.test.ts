@@ -13,7 +13,11 @@ function fetched(answer: FetchResponse): Fetched[] {
   return answer.responses.flatMap(({ partitions }) => partitions)
 }
 
-function fetch(client: TestClient, places: readonly FetchPlace[], change: FetchChange & { version?: number } = {}): Fetched[] {
+function fetch(
+  client: TestClient,
+  places: readonly FetchPlace[],
+  change: FetchChange & { version?: number } = {},
+): Fetched[] {
   const { version = 11, ...rest } = change
   return fetched(client.ask(FetchApi, version, fetchRequest(places, rest), 5000))
 }
@@ -28,14 +32,26 @@ describe('the written fetch response', () => {
       const records = [batch(['a'.repeat(3000)]), batch(['b'])]
       const bytes = records.reduce((sum, { length }) => sum + length, 0)
       const whole = { index: 3, error: ErrorCode.NONE, highWatermark: 12, lastStableOffset: 11, logStart: 2 }
-      const failed = { index: 4, error: ErrorCode.OFFSET_OUT_OF_RANGE, highWatermark: -1, lastStableOffset: -1, logStart: -1 }
+      const failed = {
+        index: 4,
+        error: ErrorCode.OFFSET_OUT_OF_RANGE,
+        highWatermark: -1,
+        lastStableOffset: -1,
+        logStart: -1,
+      }
       const written = encodeFetchAnswer({
         version,
         correlationId: -7,
         error: ErrorCode.NONE,
         readCommitted,
         topics: [
-          { name: 'größe', partitions: [{ ...whole, parts: records, bytes }, { ...failed, parts: [], bytes: 0 }] },
+          {
+            name: 'größe',
+            partitions: [
+              { ...whole, parts: records, bytes },
+              { ...failed, parts: [], bytes: 0 },
+            ],
+          },
           { name: 'empty', partitions: [] },
         ],
       })
@@ -71,17 +87,25 @@ describe('the written fetch response', () => {
 })
 
 describe('a fetch', () => {
-  test.each([4, 5, 7, 9, 11, 12])('of version %i reads what was produced, with the offsets that clients compute lag from', (version) => {
-    const { broker, connect } = harness()
-    const [replica] = broker.topic('t')
-    const client = connect()
-    fill(client, 't', 3)
-    const [partition] = fetch(client, [{ topic: 't', offset: 1 }], { version })
-    expect(partition).toMatchObject({ errorCode: 0, highWatermark: 3, lastStableOffset: 3, abortedTransactions: null })
-    if (version >= 5) expect(partition?.logStartOffset).toBe(0)
-    const expected = Buffer.concat((replica?.batches ?? []).slice(1))
-    expect(Buffer.from(partition?.records as Uint8Array)).toEqual(expected)
-  })
+  test.each([4, 5, 7, 9, 11, 12])(
+    'of version %i reads what was produced, with the offsets that clients compute lag from',
+    (version) => {
+      const { broker, connect } = harness()
+      const [replica] = broker.topic('t')
+      const client = connect()
+      fill(client, 't', 3)
+      const [partition] = fetch(client, [{ topic: 't', offset: 1 }], { version })
+      expect(partition).toMatchObject({
+        errorCode: 0,
+        highWatermark: 3,
+        lastStableOffset: 3,
+        abortedTransactions: null,
+      })
+      if (version >= 5) expect(partition?.logStartOffset).toBe(0)
+      const expected = Buffer.concat((replica?.batches ?? []).slice(1))
+      expect(Buffer.from(partition?.records as Uint8Array)).toEqual(expected)
+    },
+  )
 
   test('of committed records says that none were aborted', () => {
     const { broker, connect } = harness()
@@ -315,7 +339,8 @@ describe('a fetch', () => {
     const { world, broker, connect } = harness()
     const [replica] = broker.topic('t')
     const readers = Array.from({ length: 300 }, () => connect())
-    for (const reader of readers) reader.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
+    for (const reader of readers)
+      reader.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
     world.time.turn()
     expect(replica?.watches).toBe(1)
     fill(connect(), 't', 1)

@@ -48,23 +48,26 @@ describe('ApiVersions', () => {
     expect(newer.finalizedFeatures.every(({ maxVersionLevel }) => maxVersionLevel > 0)).toBe(true)
   })
 
-  test.each([5, 99, 32767, -1])('in version %i is answered in version 0, with the own range alone (KIP-511)', (version) => {
-    const { world, connect } = harness()
-    const client = connect()
-    const frame = Buffer.alloc(4 + 30)
-    frame.writeInt32BE(30)
-    frame.writeInt16BE(18, 4)
-    frame.writeInt16BE(version, 6)
-    frame.writeInt32BE(0x01020304, 8)
-    frame.writeInt16BE(-1, 12)
-    // A body that nobody can read.
-    frame.fill(0xee, 15)
-    client.end.send(frame)
-    world.time.turn()
-    const expected = '0102030400230000000100120000' + '0004'
-    expect(client.end.takeFrames().map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([expected])
-    expect(client.end.closedByServer).toBe(false)
-  })
+  test.each([5, 99, 32767, -1])(
+    'in version %i is answered in version 0, with the own range alone (KIP-511)',
+    (version) => {
+      const { world, connect } = harness()
+      const client = connect()
+      const frame = Buffer.alloc(4 + 30)
+      frame.writeInt32BE(30)
+      frame.writeInt16BE(18, 4)
+      frame.writeInt16BE(version, 6)
+      frame.writeInt32BE(0x01020304, 8)
+      frame.writeInt16BE(-1, 12)
+      // A body that nobody can read.
+      frame.fill(0xee, 15)
+      client.end.send(frame)
+      world.time.turn()
+      const expected = '0102030400230000000100120000' + '0004'
+      expect(client.end.takeFrames().map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([expected])
+      expect(client.end.closedByServer).toBe(false)
+    },
+  )
 
   test.each(['', '-a', 'a-', 'a b', 'a\nb', '.', 'x'.repeat(5000) + '-'])(
     'of a client that calls itself %j is INVALID_REQUEST',

@@ -55,7 +55,12 @@ describe('DescribeConfigs', () => {
 
   test('of this broker lists every known key, those of its file, and no secrets', () => {
     const { broker, connect } = harness({
-      properties: { 'node.id': '1', 'ssl.keystore.password': 'hush', 'some.plugin.secret': 'hush', 'log.dirs': '/data' },
+      properties: {
+        'node.id': '1',
+        'ssl.keystore.password': 'hush',
+        'some.plugin.secret': 'hush',
+        'log.dirs': '/data',
+      },
     })
     broker.image.set({ kind: 'broker', name: '1' }, 'fetch.max.bytes', '1048576')
     const result = ask(connect(), 4, '1')

@@ -98,23 +98,29 @@ const VERSIONS = FORWARDED.flatMap(({ api, ...rest }) => {
 })
 
 describe('what the controller decides', () => {
-  test.each(VERSIONS)('$name $version goes there and comes back as the same bytes', ({ api, version, request, answer }) => {
-    const { broker, connect } = harness()
-    const body = encodeToBytes(api.response, version, answer as never)
-    broker.controller.answer = () => ({ error: ErrorCode.NONE, body })
-    const client = connect()
-    const received: unknown = client.ask(api, version, request as never)
-    expect(encodeToBytes(api.response, version, received as never)).toEqual(body)
-    const [sent] = broker.controller.requests
-    expect(sent).toMatchObject({ apiKey: api.key, apiVersion: version, clientId: 'test' })
-    expect(Buffer.from(sent?.body ?? []).equals(encodeToBytes(api.request, version, request as never))).toBe(true)
-  })
+  test.each(VERSIONS)(
+    '$name $version goes there and comes back as the same bytes',
+    ({ api, version, request, answer }) => {
+      const { broker, connect } = harness()
+      const body = encodeToBytes(api.response, version, answer as never)
+      broker.controller.answer = () => ({ error: ErrorCode.NONE, body })
+      const client = connect()
+      const received: unknown = client.ask(api, version, request as never)
+      expect(encodeToBytes(api.response, version, received as never)).toEqual(body)
+      const [sent] = broker.controller.requests
+      expect(sent).toMatchObject({ apiKey: api.key, apiVersion: version, clientId: 'test' })
+      expect(Buffer.from(sent?.body ?? []).equals(encodeToBytes(api.request, version, request as never))).toBe(true)
+    },
+  )
 
-  test.each(VERSIONS)('$name $version without a controller is NOT_CONTROLLER, with words', ({ api, version, request, failed }) => {
-    const { connect } = harness()
-    const received: unknown = connect().ask(api, version, request as never)
-    expect(received).toMatchObject(failed as object)
-  })
+  test.each(VERSIONS)(
+    '$name $version without a controller is NOT_CONTROLLER, with words',
+    ({ api, version, request, failed }) => {
+      const { connect } = harness()
+      const received: unknown = connect().ask(api, version, request as never)
+      expect(received).toMatchObject(failed as object)
+    },
+  )
 
   test('names deleted by name and by id in the answer when no controller decides', () => {
     const { connect } = harness()

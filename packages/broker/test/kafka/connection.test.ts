@@ -131,7 +131,9 @@ describe('a connection', () => {
   test('writes all answers of a turn at once', () => {
     const { world, connect } = harness()
     const client = connect()
-    client.end.send(Buffer.concat(Array.from({ length: 20 }, () => client.frame(ApiVersionsApi as never, 3, ASK_VERSIONS))))
+    client.end.send(
+      Buffer.concat(Array.from({ length: 20 }, () => client.frame(ApiVersionsApi as never, 3, ASK_VERSIONS))),
+    )
     world.time.turn()
     expect(client.end.writes).toBe(1)
     expect(client.receive()).toHaveLength(20)
@@ -142,7 +144,8 @@ describe('a connection', () => {
     const [replica] = broker.topic('t')
     if (replica !== undefined) replica.alone = false
     const client = connect()
-    for (let i = 0; i < 100; i++) client.send(ProduceApi as never, 9, produceRequest('t', batch(['x']), { timeoutMs: 60_000 }))
+    for (let i = 0; i < 100; i++)
+      client.send(ProduceApi as never, 9, produceRequest('t', batch(['x']), { timeoutMs: 60_000 }))
     world.time.turn()
     expect(replica?.batches).toHaveLength(64)
     expect(client.end.paused).toBe(true)

@@ -188,7 +188,8 @@ export class FakeReplica implements Replica {
 
   private from(offset: number): Uint8Array[] {
     return this.batches.filter(
-      (batch) => nextOffset(batch, 0) > offset && nextOffset(batch, 0) <= this.highWatermark && batchBytes(batch, 0) > 0,
+      (batch) =>
+        nextOffset(batch, 0) > offset && nextOffset(batch, 0) <= this.highWatermark && batchBytes(batch, 0) > 0,
     )
   }
 
@@ -235,7 +236,10 @@ export class FakeImage implements ClusterImage {
   }
 
   addTopic(name: string, partitions: readonly Partial<PartitionImage>[]): TopicImage {
-    const id = `${name.replaceAll(/[^a-zA-Z0-9]/g, '').padEnd(21, 'A').slice(0, 21)}A`
+    const id = `${name
+      .replaceAll(/[^a-zA-Z0-9]/g, '')
+      .padEnd(21, 'A')
+      .slice(0, 21)}A`
     const topic: TopicImage = {
       id,
       name,

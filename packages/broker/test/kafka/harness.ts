@@ -108,7 +108,10 @@ export class TestClient {
 export const NOW = 1_700_000_000_000
 
 /** A batch as a producer sends it. */
-export function batch(values: readonly (string | null)[], options: BatchOptions & { key?: string | null } = {}): Uint8Array {
+export function batch(
+  values: readonly (string | null)[],
+  options: BatchOptions & { key?: string | null } = {},
+): Uint8Array {
   const { key = 'key', ...rest } = options
   const records: NewRecord[] = values.map((value) => ({
     timestamp: NOW,

@@ -112,7 +112,8 @@ export class ClientEnd {
 
   /** Gives the server what it has room for. */
   deliver(): void {
-    while (!this.paused && !this.closedByServer && this.held.length > 0) this.handler?.data(this.held.shift() as Uint8Array)
+    while (!this.paused && !this.closedByServer && this.held.length > 0)
+      this.handler?.data(this.held.shift() as Uint8Array)
   }
 
   get undelivered(): number {
