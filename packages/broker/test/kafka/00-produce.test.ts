@@ -133,7 +133,9 @@ describe('a produce', () => {
     expect(client.receive()).toEqual([])
     world.time.advance(30)
     const [answer] = client.receive()
-    const errors = (answer?.value as ProduceResponse).responses[0]?.partitionResponses.map(({ errorCode }) => errorCode)
+    const errors = (answer?.value as ProduceResponse | undefined)?.responses[0]?.partitionResponses.map(
+      ({ errorCode }) => errorCode,
+    )
     expect(errors).toEqual([ErrorCode.NONE, ErrorCode.REQUEST_TIMED_OUT])
     expect([fast?.endOffset, slow?.endOffset]).toEqual([1, 1])
     // The late success changes nothing any more.

@@ -63,7 +63,7 @@ describe('ApiVersions', () => {
       frame.fill(0xee, 15)
       client.end.send(frame)
       world.time.turn()
-      const expected = '0102030400230000000100120000' + '0004'
+      const expected = '01020304002300000001001200000004'
       expect(client.end.takeFrames().map((bytes) => Buffer.from(bytes).toString('hex'))).toEqual([expected])
       expect(client.end.closedByServer).toBe(false)
     },

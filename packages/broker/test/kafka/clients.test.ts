@@ -4,7 +4,7 @@ import { CreateTopicsApi } from '@millrace/protocol'
 import { decode, encodeToBytes } from '@millrace/schema'
 import { memoryWorld, MemoryLogger } from '@millrace/host'
 import { splitBatches } from '@millrace/records'
-import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } from 'kafkajs'
 import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKafkaListener } from '../../src/kafka/listener.ts'
@@ -158,7 +158,7 @@ describe('kafkajs', () => {
     expect(await admin.describeCluster()).toMatchObject({ controller: 1, brokers: [{ nodeId: 1, host: HOST, port }] })
     const configs = await admin.describeConfigs({
       includeSynonyms: true,
-      resources: [{ type: 2, name: 'admin' }],
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: 'admin' }],
     })
     expect(configs.resources[0]?.configEntries.find(({ configName }) => configName === 'cleanup.policy')).toMatchObject(
       {

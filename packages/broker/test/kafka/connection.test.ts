@@ -103,7 +103,7 @@ describe('a connection', () => {
     const answers = client.receive()
     expect(replica?.endOffset).toBe(1)
     expect(answers).toHaveLength(3)
-    expect((answers[0]?.value as FetchResponse).responses[0]?.partitions[0]?.highWatermark).toBe(1)
+    expect((answers[0]?.value as FetchResponse | undefined)?.responses[0]?.partitions[0]?.highWatermark).toBe(1)
     expect(world.log.lines).toEqual([])
   })
 

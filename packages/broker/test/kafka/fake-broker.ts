@@ -314,6 +314,10 @@ export class FakeController implements ControllerLink {
       done(error, body)
     })
   }
+
+  allocateProducerIds(done: (error: ErrorCode, first: number, count: number) => void): void {
+    this.world.timers.after(1000, () => done(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, -1, 0))
+  }
 }
 
 export class FakeBroker implements BrokerContext {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ZERO_UUID } from '@millrace/base'
 import { APIS, encodeRequest, FetchApi, MetadataApi, ProduceApi } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
@@ -52,12 +52,18 @@ function survives(bytes: readonly Uint8Array[]): void {
   expect(next.topics).toHaveLength(2)
 }
 
+/** Nothing when the property holds, else the smallest counterexample, with the seed that repeats it. */
+function counterexample<T>(property: fc.IRawProperty<T>, numRuns: number): string {
+  return fc.defaultReportMessage(fc.check(property as fc.IProperty<T>, { numRuns })) ?? ''
+}
+
 describe('the listener survives', () => {
   test('random bytes', () => {
-    fc.assert(
+    const found = counterexample(
       fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 5 }), (chunks) => survives(chunks)),
-      { numRuns: 300 },
+      300,
     )
+    expect(found).toBe('')
   })
 
   test('random bodies behind the header of every API and version, served or not', () => {
@@ -66,7 +72,7 @@ describe('the listener survives', () => {
       .chain((api) =>
         fc.tuple(fc.constant(api.key), fc.integer({ min: api.advertised[0] - 1, max: api.advertised[1] + 1 })),
       )
-    fc.assert(
+    const found = counterexample(
       fc.property(header, fc.uint8Array({ maxLength: 150 }), ([key, version], body) => {
         const frame = Buffer.alloc(4 + 11 + body.length)
         frame.writeInt32BE(frame.length - 4)
@@ -76,8 +82,9 @@ describe('the listener survives', () => {
         frame.set(body, 15)
         survives([frame])
       }),
-      { numRuns: 1500 },
+      1500,
     )
+    expect(found).toBe('')
   })
 
   test('good requests with flipped bytes, cut ends, grown lengths, in any chunks', () => {
@@ -89,7 +96,7 @@ describe('the listener survives', () => {
       chunk: fc.integer({ min: 1, max: 300 }),
       keepLength: fc.boolean(),
     })
-    fc.assert(
+    const found = counterexample(
       fc.property(fc.array(damage, { minLength: 1, maxLength: 3 }), (damages) => {
         const bytes = damages.map(({ seed, flips, cut, keepLength }) => {
           const frame = Buffer.from(frames[seed] as Uint8Array)
@@ -104,7 +111,8 @@ describe('the listener survives', () => {
         for (let at = 0; at < all.length; at += size) chunks.push(Uint8Array.from(all.subarray(at, at + size)))
         survives(chunks)
       }),
-      { numRuns: 2500 },
+      2500,
     )
+    expect(found).toBe('')
   })
 })

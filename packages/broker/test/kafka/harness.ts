@@ -65,7 +65,7 @@ export class TestClient {
   /** The bytes of a request, its length included. */
   frame<Q>(api: Api<Q, never>, version: number, request: Q): Uint8Array {
     const correlationId = this.nextId++
-    this.asked.push({ api: api as unknown as Api, version, correlationId })
+    this.asked.push({ api, version, correlationId })
     return Buffer.concat(encodeRequest(api as unknown as Api<Q>, version, correlationId, this.clientId, request))
   }
 

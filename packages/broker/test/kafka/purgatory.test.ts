@@ -5,17 +5,17 @@ import { VirtualTime } from './virtual-world.ts'
 class Recorded extends Deadline {
   at = -1
   private readonly time: VirtualTime
-  private readonly then: () => void
+  private readonly next: () => void
 
-  constructor(time: VirtualTime, then: () => void = () => {}) {
+  constructor(time: VirtualTime, next: () => void = () => {}) {
     super()
     this.time = time
-    this.then = then
+    this.next = next
   }
 
   expire(): void {
     this.at = this.time.monotonicUs() / 1000
-    this.then()
+    this.next()
   }
 }
 

@@ -33,7 +33,7 @@ export class VirtualTime implements Clock, Timers {
   after(delayUs: number, run: () => void): Timer {
     const entry = { atUs: this.nowUs + delayUs, run }
     this.due.push(entry)
-    return { cancel: () => void this.remove(entry) }
+    return { cancel: () => this.remove(entry) }
   }
 
   endOfTurn(run: () => void): void {
