@@ -39,6 +39,7 @@ export interface ControllerSessionHost {
   metadata(frame: FrameOf<'records' | 'snapshot'>): void
   alterReply(frame: FrameOf<'alterReply'>): void
   forwardReply(frame: FrameOf<'forwardReply'>): void
+  producerIds(frame: FrameOf<'producerIds'>): void
 }
 
 type Phase = 'idle' | 'registering' | 'active' | 'ended'
@@ -209,6 +210,8 @@ export class ControllerSession {
         return this.host.alterReply(frame)
       case 'forwardReply':
         return this.host.forwardReply(frame)
+      case 'producerIds':
+        return this.host.producerIds(frame)
     }
   }
 
@@ -238,7 +241,6 @@ export class ControllerSession {
     this.registerTimer?.cancel()
     this.phase = 'active'
     this.hops = 0
-    this.backoff.reset()
     this.log.info(
       { controller: this.target, term: frame.term, brokerEpoch: frame.brokerEpoch },
       'registered with controller',
@@ -263,6 +265,8 @@ export class ControllerSession {
       )
       return this.restart('heartbeat refused')
     }
+    // Not at the registration already: what follows it may not be readable.
+    this.backoff.reset()
     if (this.sleepPending && this.coveringHeartbeat > 0 && this.answered >= this.coveringHeartbeat) this.confirmed()
     if (frame.mayShutDown) this.host.mayShutDown()
   }

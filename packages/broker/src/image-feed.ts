@@ -15,7 +15,7 @@ export class ImageFeed {
   private chunks: Uint8Array[] = []
   private chunkBytes = 0
   private chunkIndex = -1
-  /** Nothing more can be applied: a snapshot must replace the image. */
+  /** Nothing more can be applied before a snapshot replaced the image. */
   broken = false
 
   constructor(image: FollowedImage, log: Logger) {
@@ -30,15 +30,15 @@ export class ImageFeed {
     this.chunkIndex = -1
   }
 
-  /** What changed; null when the frame only was a part, or could not be applied ({@link broken} tells). */
-  take(frame: MetadataFrame): CollectedChanges | null {
+  /** What changed; null when the frame was only a part of it, or nothing new. */
+  take(frame: MetadataFrame): CollectedChanges | 'unreadable' | null {
     try {
       return frame.kind === 'records' ? this.records(frame) : this.snapshot(frame)
     } catch (error) {
       if (!(error instanceof MetadataDecodeError)) throw error
       this.log.error({ index: this.image.index, error }, 'metadata not readable, asking for a snapshot')
       this.broken = true
-      return null
+      return 'unreadable'
     }
   }
 

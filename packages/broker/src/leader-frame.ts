@@ -26,13 +26,10 @@ export class OutgoingFrame {
     )
   }
 
-  /** Room for batches. One batch always fits into a frame that has none. */
-  get room(): number {
-    return this.bytes === 0 ? FRAME_BYTES : Math.max(0, FRAME_BYTES - this.bytes)
-  }
-
-  fits(bytes: number): boolean {
-    return this.bytes === 0 || this.bytes + bytes <= FRAME_BYTES
+  /** Whether a batch fits behind `waiting` bytes that are about to be added. The first batch of a frame always does. */
+  fits(waiting: number, bytes: number): boolean {
+    const before = this.bytes + waiting
+    return before === 0 || before + bytes <= FRAME_BYTES
   }
 
   addMessage(message: ToFollower): void {

@@ -7,6 +7,7 @@ import { Forwards } from './forwards.ts'
 import { CollectedChanges } from './image-changes.ts'
 import { ImageFeed } from './image-feed.ts'
 import type { BrokerCounters } from './metrics.ts'
+import { ProducerIdRequests } from './producer-id-requests.ts'
 import { PEER_LISTENER } from './replication-lanes.ts'
 import type { BrokerConfig, ControllerLink, ForwardRequest } from './seams.ts'
 
@@ -52,6 +53,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
   private readonly host: MembershipHost
   private readonly session: ControllerSession
   private readonly forwards: Forwards
+  private readonly producerIdRequests: ProducerIdRequests
   private readonly feed: ImageFeed
   /** Replicas that must leave ISR and ELR, by partition. */
   private readonly quarantined = new Map<string, Damaged>()
@@ -74,11 +76,13 @@ export class Membership implements ControllerSessionHost, ControllerLink {
       sendFrame,
       appliedIndex: () => this.image.index,
     })
+    const brokerEpoch = (): number => this.brokerEpoch
+    this.producerIdRequests = new ProducerIdRequests({ timers: world.timers, sendFrame, brokerEpoch })
     this.alters = new AlterRequests({
       counters: host.counters,
       sendFrame,
       wantsFlush: () => host.schedule(),
-      brokerEpoch: () => this.brokerEpoch,
+      brokerEpoch,
     })
   }
 
@@ -111,6 +115,10 @@ export class Membership implements ControllerSessionHost, ControllerLink {
 
   forward(request: ForwardRequest, done: (error: ErrorCode, body: Uint8Array | null) => void): void {
     this.forwards.forward(request, done)
+  }
+
+  allocateProducerIds(done: (error: ErrorCode, first: number, count: number) => void): void {
+    this.producerIdRequests.ask(done)
   }
 
   /** Something that the controller should know of changed. */
@@ -242,6 +250,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
   lost(): void {
     this.alters.lost()
     this.forwards.lost()
+    this.producerIdRequests.lost()
   }
 
   confirmed(): void {
@@ -254,7 +263,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
 
   metadata(frame: FrameOf<'records' | 'snapshot'>): void {
     const changes = this.feed.take(frame)
-    if (this.feed.broken) return this.session.restart('metadata not readable')
+    if (changes === 'unreadable') return this.session.restart('metadata not readable')
     if (changes === null) return
     this.checkApplied(changes)
     this.forwards.applied()
@@ -267,6 +276,10 @@ export class Membership implements ControllerSessionHost, ControllerLink {
 
   forwardReply(frame: FrameOf<'forwardReply'>): void {
     this.forwards.reply(frame)
+  }
+
+  producerIds(frame: FrameOf<'producerIds'>): void {
+    this.producerIdRequests.reply(frame)
   }
 
   /** Serving begins and ends with the own registration in the image. */

@@ -126,6 +126,11 @@ export interface ControllerLink {
    * decided. NOT_CONTROLLER or REQUEST_TIMED_OUT when no controller decided in time.
    */
   forward(request: ForwardRequest, done: (error: ErrorCode, body: Uint8Array | null) => void): void
+  /**
+   * A block of producer ids that no other broker ever gets: `count` of them from `first` on. COORDINATOR_LOAD_IN_PROGRESS while no
+   * controller answers; the caller tries again.
+   */
+  allocateProducerIds(done: (error: ErrorCode, first: number, count: number) => void): void
   /** The active controller's node id, or -1. */
   readonly controllerId: number
   readonly brokerEpoch: number

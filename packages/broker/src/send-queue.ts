@@ -85,43 +85,34 @@ export class SendQueue {
     for (const session of tails) this.addCatchUp(session)
   }
 
-  /** False when the frame is full before the session is done. */
+  /** False when the frame or the window is full before the session is done. */
   private fillTail(session: SendSession, frame: OutgoingFrame): boolean {
-    const recent = session.replica.recent
+    const { recent } = session.replica
     if (session.ended || recent === null) return true
-    const batches: Uint8Array[] = []
+    const parts: Uint8Array[] = []
     const from = session.next
     let bytes = 0
-    let full = false
     let offset = recent.baseOffset
     for (const batch of recent.batches) {
       const begins = offset
       offset = nextOffset(batch, 0)
       if (begins < from) continue
-      full = !frame.fits(bytes + batch.length) && !(bytes === 0 && frame.fits(0) && frame.room === FRAME_BYTES)
-      if (full) break
-      batches.push(batch)
+      if (!frame.fits(bytes, batch.length) || this.inFlight + bytes >= WINDOW_BYTES) break
+      parts.push(batch)
       bytes += batch.length
       session.next = offset
     }
-    if (bytes > 0) this.addAppend(session, { parts: batches, bytes, nextOffset: session.next }, from, frame, false)
-    return !full
+    if (bytes > 0) this.addAppend(session, { parts, bytes, nextOffset: session.next }, from, frame, false)
+    return session.next === recent.endOffset
   }
 
+  /** A session that has more to send stands at the end of the queue again, so partitions take turns within a frame, too. */
   private fillCatchUp(frame: OutgoingFrame): void {
-    let waiting = this.catchUps.length
-    while (
-      waiting > 0 &&
-      frame.room > 0 &&
-      this.inFlight < WINDOW_BYTES &&
-      this.catchUpInFlight < CATCH_UP_WINDOW_BYTES
-    ) {
+    while (this.catchUps.length > 0 && frame.fits(0, CATCH_UP_READ_BYTES)) {
+      if (this.inFlight >= WINDOW_BYTES || this.catchUpInFlight >= CATCH_UP_WINDOW_BYTES) return
       const session = this.catchUps.shift() as SendSession
       session.queued = false
-      const before = this.catchUps.length
       if (!session.ended) this.sendNext(session, frame)
-      // A session that has more to send stands at the end of the queue again, and gets its turn in this frame too.
-      waiting += this.catchUps.length - before - 1
     }
   }
 

@@ -1,0 +1,120 @@
+import { ErrorCode } from '@millrace/base'
+import { baseOffset, crcMatches, isLogAppendTime, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
+import { describe, expect, it } from 'vitest'
+import { Answers } from '../src/answers.ts'
+import { ProduceQueue } from '../src/produce-queue.ts'
+import { batchOf } from './cluster.ts'
+
+type Answered = readonly [name: string, error: ErrorCode, baseOffset: number, logStart: number, time: number]
+
+function queue() {
+  let scheduled = 0
+  const answers = new Answers(() => scheduled++)
+  const answered: Answered[] = []
+  const answer =
+    (name: string) =>
+    (error: ErrorCode, base: number, logStart: number, time: number): void =>
+      void answered.push([name, error, base, logStart, time])
+  return { answers, answered, answer, queue: new ProduceQueue(answers), scheduled: () => scheduled }
+}
+
+const STAMP = { baseOffset: 100, leaderEpoch: 7, logAppendTimeMs: -1 }
+
+describe('the produces of a partition', () => {
+  it('get offsets and the epoch in place without breaking their CRC', () => {
+    const { queue: produces, answer } = queue()
+    const [one, two] = [batchOf(['a', 'b', 'c']), batchOf(['d'])]
+    produces.stage(one, 1, answer('one'))
+    produces.stage(two, 1, answer('two'))
+    const stamped = produces.stamp(STAMP)
+    expect(stamped.batches).toEqual([one, two])
+    expect([baseOffset(one, 0), nextOffset(one, 0), baseOffset(two, 0), stamped.endOffset]).toEqual([
+      100, 103, 103, 104,
+    ])
+    expect([leaderEpoch(one, 0), leaderEpoch(two, 0)]).toEqual([7, 7])
+    expect([crcMatches(one, 0), crcMatches(two, 0)]).toEqual([true, true])
+    expect(stamped.bytes).toBe(one.length + two.length)
+  })
+
+  it('carry the append time of a topic that wants it, with a right CRC', () => {
+    const { queue: produces, answer } = queue()
+    const batch = batchOf(['a'])
+    produces.stage(batch, 1, answer('one'))
+    produces.stamp({ ...STAMP, logAppendTimeMs: 1_800_000_000_000 })
+    expect(isLogAppendTime(batch, 0)).toBe(true)
+    expect(maxTimestamp(batch, 0)).toBe(1_800_000_000_000)
+    expect(crcMatches(batch, 0)).toBe(true)
+  })
+
+  it('are answered after the write for acks 1, never for acks 0, and at the watermark for acks -1', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    produces.stage(batchOf(['a']), 0, answer('none'))
+    produces.stage(batchOf(['b']), 1, answer('leader'))
+    produces.stage(batchOf(['c']), -1, answer('all'))
+    produces.stamp(STAMP)
+    produces.written(STAMP, 5)
+    answers.give()
+    expect(answered).toEqual([['leader', 0, 101, 5, -1]])
+    produces.passed(102, true, 6)
+    answers.give()
+    expect(answered.length).toBe(1)
+    produces.passed(103, true, 6)
+    answers.give()
+    expect(answered[1]).toEqual(['all', 0, 102, 6, -1])
+    expect(produces.parkedCount).toBe(0)
+  })
+
+  it('are answered NOT_ENOUGH_REPLICAS_AFTER_APPEND when the watermark passes them without enough replicas', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    produces.stage(batchOf(['a']), -1, answer('all'))
+    produces.stamp(STAMP)
+    produces.written(STAMP, 0)
+    produces.passed(101, false, 0)
+    answers.give()
+    expect(answered).toEqual([['all', ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND, -1, -1, -1]])
+  })
+
+  it('that are staged or parked all fail together, in their order', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    produces.stage(batchOf(['a']), -1, answer('parked'))
+    produces.stamp(STAMP)
+    produces.written(STAMP, 0)
+    produces.stage(batchOf(['b']), 0, answer('staged'))
+    produces.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    answers.give()
+    expect(answered.map(([name, error]) => [name, error]).sort()).toEqual([
+      ['parked', 6],
+      ['staged', 6],
+    ])
+    expect([produces.parkedCount, produces.stagedCount]).toEqual([0, 0])
+  })
+
+  it('are answered in order over many thousands, in one pass', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    for (let at = 0; at < 5000; at++) {
+      produces.stage(batchOf(['x']), -1, answer(String(at)))
+      const stamp = { ...STAMP, baseOffset: at }
+      produces.stamp(stamp)
+      produces.written(stamp, 0)
+    }
+    for (let watermark = 0; watermark <= 5000; watermark += 7) produces.passed(watermark, true, 0)
+    produces.passed(5000, true, 0)
+    answers.give()
+    expect(answered.map(([name]) => Number(name))).toEqual(Array.from({ length: 5000 }, (_, at) => at))
+  })
+})
+
+describe('answers', () => {
+  it('that cause further answers do not get them in the same round', () => {
+    const answers = new Answers(() => {})
+    const order: string[] = []
+    answers.fail(() => {
+      order.push('first')
+      answers.fail(() => order.push('second'), ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    }, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    answers.give()
+    expect(order).toEqual(['first'])
+    answers.give()
+    expect(order).toEqual(['first', 'second'])
+  })
+})
