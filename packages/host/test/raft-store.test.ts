@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   LevelStoreFactory,
@@ -14,11 +15,18 @@ import { holdTo, temporaryFolder } from './contracts.ts'
 async function levelHost(): Promise<RaftStoreHost> {
   const folder = temporaryFolder()
   const stores = new LevelStoreFactory({ timers: new SystemTimers(new SystemClock()), log: new MemoryLogger() })
-  return { stores, path: join(folder.path, 'raft'), until: untilReal, end: async () => folder.remove() }
+  return {
+    stores,
+    path: join(folder.path, 'raft'),
+    spoil: () => rmSync(join(folder.path, 'raft', 'quorum-state')),
+    until: untilReal,
+    end: async () => folder.remove(),
+  }
 }
 
 async function memoryHost(): Promise<RaftStoreHost> {
-  return { stores: new MemoryRaftStores(), path: 'raft', until: untilReal, end: async () => {} }
+  const stores = new MemoryRaftStores()
+  return { stores, path: 'raft', spoil: () => stores.damage('raft', 'spoilt'), until: untilReal, end: async () => {} }
 }
 
 holdTo('the raft store in LevelDB', raftStoreContract(levelHost))

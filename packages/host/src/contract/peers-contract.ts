@@ -13,7 +13,7 @@ export interface PeersHost extends ContractHost {
 
 /** The rules of {@link Peers}. */
 export function peersContract(make: () => Promise<PeersHost>): ContractCase[] {
-  return contractCases(async () => tracked(await make()), { ...OPENING, ...SENDING, ...CLOSING, ...PORTS })
+  return contractCases(async () => tracked(await make()), { ...OPENING, ...SENDING, ...PLACES, ...CLOSING, ...PORTS })
 }
 
 const OPENING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = {
@@ -139,6 +139,25 @@ const SENDING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = 
     control.near.stream?.send(bytes('heartbeat'))
     await host.until(() => control.far.events.length === 1, 'the heartbeat')
     await host.until(() => bulk.far.sums.length === 20, 'the bulk')
+  },
+}
+
+const PLACES: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = {
+  'what is no address is broken, in a later turn, and unknown to a probe': async (host) => {
+    for (const address of [
+      { host: '', port: 9092 },
+      { host: 'a\0b', port: 9092 },
+      { host: '127.0.0.1', port: 0 },
+      { host: '127.0.0.1', port: 70_000 },
+      { host: '127.0.0.1', port: -1 },
+    ]) {
+      const near = new Recorder()
+      near.stream = host.opener.open(address, 'control', bytes('hello'), near)
+      assert.deepEqual(near.events, [])
+      await host.until(() => near.closedWhy !== null, 'the end')
+      assert.equal(near.closedWhy, 'broken')
+      assert.equal(await probe(host, address), 'unknown')
+    }
   },
 }
 
@@ -303,8 +322,9 @@ async function probe(host: TrackedHost, to: Address): Promise<string> {
   return seen as unknown as string
 }
 
+/** A view of a larger buffer, as slices of received chunks are; its `slice` does not copy. */
 function bytes(content: string): Uint8Array {
-  return new Uint8Array(Buffer.from(content))
+  return Buffer.from(`<${content}>`).subarray(1, -1)
 }
 
 function text(content: Uint8Array): string {

@@ -7,11 +7,13 @@ import type { ContractCase, ContractHost } from './contract-case.ts'
 export interface RaftStoreHost extends ContractHost {
   readonly stores: RaftStoreFactory
   readonly path: string
+  /** Damages the store at `path` while it is closed. */
+  spoil(): void
 }
 
 /** The rules of {@link RaftStore}. */
 export function raftStoreContract(make: () => Promise<RaftStoreHost>): ContractCase[] {
-  return contractCases(async () => tracked(await make()), { ...STARTING, ...WRITING, ...READING })
+  return contractCases(async () => tracked(await make()), { ...STARTING, ...DAMAGED, ...WRITING, ...READING })
 }
 
 /** Closes what a case left open before its host ends. */
@@ -28,7 +30,7 @@ function tracked(host: RaftStoreHost): RaftStoreHost {
     for (const store of opened) await ask<void>(host, (done) => store.close(done)).catch(() => {})
     await host.end()
   }
-  return { ...host, stores, end }
+  return { ...host, spoil: () => host.spoil(), stores, end }
 }
 
 const VOTER = { id: 3, directoryId: 'AAAAAAAAAAAAAAAAAAAAAg' }
@@ -88,6 +90,35 @@ const STARTING: Readonly<Record<string, (host: RaftStoreHost) => Promise<void>>>
     await host.until(() => order.length === 2, 'both answers')
     assert.deepEqual(order, ['written', 'closed'])
     assert.equal((await load(host, await open(host))).lastIndex, 1)
+  },
+}
+
+const DAMAGED: Readonly<Record<string, (host: RaftStoreHost) => Promise<void>>> = {
+  'a damaged store begins empty and keeps the term and the vote': async (host) => {
+    const store = await open(host)
+    await write(host, store, { hardState: { term: 7, votedFor: VOTER }, append: entries(1, 3, 7) })
+    await ask<void>(host, (done) => store.close(done))
+    host.spoil()
+    const { damage, ...state } = await load(host, await open(host))
+    assert.notEqual(damage?.reason ?? '', '')
+    assert.deepEqual(state, { hardState: { term: 7, votedFor: VOTER }, firstIndex: 1, lastIndex: 0, lastTerm: 0 })
+  },
+  'the damage is told at every start, also beside new entries, until the node writes that it is healed': async (
+    host,
+  ) => {
+    let store = await open(host)
+    await write(host, store, { append: entries(1, 3, 1) })
+    await ask<void>(host, (done) => store.close(done))
+    host.spoil()
+    store = await open(host)
+    await write(host, store, { append: entries(1, 2, 1) })
+    store = await reopen(host, store)
+    const state = await load(host, store)
+    assert.ok(state.damage !== null)
+    assert.equal(state.lastIndex, 2)
+    await write(host, store, { healed: true })
+    assert.equal((await load(host, store)).damage, null)
+    assert.equal((await load(host, await reopen(host, store))).damage, null)
   },
 }
 

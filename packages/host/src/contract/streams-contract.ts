@@ -36,6 +36,18 @@ const CONNECTING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>>
     assert.equal(near.events.length, 1)
     assert.notEqual(near.closedWhy, '')
   },
+  'connecting to what is no address is closed with a reason': async (host) => {
+    for (const address of [
+      { host: '', port: 9092 },
+      { host: '127.0.0.1', port: 70_000 },
+    ]) {
+      const near = new Recorder()
+      near.stream = host.connector.connect(address, near)
+      assert.deepEqual(near.events, [])
+      await host.until(() => near.closedWhy !== null, 'the end')
+      assert.equal(near.events.length, 1)
+    }
+  },
   'bytes that are written before the stream is open arrive': async (host) => {
     const far = new Recorder()
     const listener = await listen(host, far)
@@ -221,6 +233,7 @@ async function pair(host: TrackedHost): Promise<{ near: Recorder; far: Recorder;
   return { near, far, listener }
 }
 
+/** A view of a larger buffer, as slices of received chunks are; its `slice` does not copy. */
 function bytes(content: string): Uint8Array {
-  return new Uint8Array(Buffer.from(content))
+  return Buffer.from(`<${content}>`).subarray(1, -1)
 }

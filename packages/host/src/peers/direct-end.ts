@@ -40,7 +40,7 @@ export class DirectEnd implements PeerStream {
   send(frame: Uint8Array): boolean {
     assert(frame.length <= MAX_FRAME_BYTES, `a frame of ${frame.length} bytes is larger than ${MAX_FRAME_BYTES}`)
     if (this.closed) return false
-    this.queued.push(frame.slice())
+    this.queued.push(new Uint8Array(frame))
     this.queuedBytes += frame.length
     if (this.queuedBytes >= HIGH_WATER_BYTES) this.full = true
     this.schedule()
@@ -68,7 +68,7 @@ export class DirectEnd implements PeerStream {
   greet(hello: Uint8Array): void {
     this.greeted = true
     if (this.closed) return
-    this.queued.unshift(hello.slice())
+    this.queued.unshift(new Uint8Array(hello))
     this.queuedBytes += hello.length
     this.schedule()
   }

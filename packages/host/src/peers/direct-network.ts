@@ -1,5 +1,6 @@
 import { IoError } from '@millrace/base'
 import type { Address, Done, Lane, Listener, PeerHandler, PeerStream, Peers } from '@millrace/base'
+import { addressProblem } from '../dialable.ts'
 import { LaterTurns } from '../turns.ts'
 import type { Accept } from './accepted-stream.ts'
 import { DirectConnection } from './direct-connection.ts'
@@ -86,7 +87,8 @@ export class DirectNetwork {
   /** For the nodes' ends of the network. */
   probe(node: string, to: Address, done: (seen: 'refused' | 'alive' | 'unknown') => void): void {
     const owner = this.listening.get(placeName(to))?.node
-    if (owner === undefined) this.turns.later(() => done('refused'))
+    if (addressProblem(to) !== null) this.turns.later(() => done('unknown'))
+    else if (owner === undefined) this.turns.later(() => done('refused'))
     else if (this.cuts.has(linkName(node, owner))) setTimeout(done, PROBE_TIMEOUT_MS, 'unknown')
     else this.turns.later(() => done('alive'))
   }

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import type { Address, Done, Lane, Listener, PeerHandler, PeerStream, Peers } from '@millrace/base'
+import { addressProblem } from '../dialable.ts'
 import type { Accept } from './accepted-stream.ts'
 import { OpenedStream } from './opened-stream.ts'
 import { PeerListener } from './peer-listener.ts'
@@ -22,10 +23,13 @@ export class GrpcPeers implements Peers {
   }
 
   open(to: Address, lane: Lane, hello: Uint8Array, handler: PeerHandler): PeerStream {
+    const problem = addressProblem(to)
+    if (problem !== null) return brokenStream(problem, handler)
     return new OpenedStream(to, this.service[lane], hello, handler)
   }
 
   probe(to: Address, done: (seen: 'refused' | 'alive' | 'unknown') => void): void {
+    if (addressProblem(to) !== null) return void setImmediate(done, 'unknown')
     const socket = connect({ host: to.host, port: to.port })
     let answered = false
     const answer = (seen: 'refused' | 'alive' | 'unknown'): void => {
@@ -39,6 +43,18 @@ export class GrpcPeers implements Peers {
     socket.on('connect', () => answer('alive'))
     socket.on('error', (error) => answer(isRefusal(error) ? 'refused' : 'unknown'))
   }
+}
+
+/** A stream that never was. */
+function brokenStream(detail: string, handler: PeerHandler): PeerStream {
+  let over = false
+  const end = (why: 'local' | 'broken', text: string): void => {
+    if (over) return
+    over = true
+    setImmediate(() => handler.closed(why, text))
+  }
+  setImmediate(end, 'broken', detail)
+  return { send: () => false, queuedBytes: 0, close: (reason) => end('local', reason) }
 }
 
 /** A name may have several addresses; every one of them must have refused. */

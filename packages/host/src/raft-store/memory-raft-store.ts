@@ -57,7 +57,7 @@ class MemoryRaftStore implements RaftStore {
 
   write(change: RaftWrite, done: Done<void>): void {
     if (!this.closed) this.check(change)
-    const append = change.append?.map((entry) => ({ ...entry, payload: entry.payload.slice() })) ?? []
+    const append = change.append?.map((entry) => ({ ...entry, payload: new Uint8Array(entry.payload) })) ?? []
     this.later(done, () => this.apply({ ...change, append }))
   }
 
@@ -124,7 +124,7 @@ class MemoryRaftStore implements RaftStore {
       if (entry === undefined) break
       bytes += entry.payload.length
       if (bytes > maxBytes && found.length > 0) break
-      found.push({ ...entry, payload: entry.payload.slice() })
+      found.push({ ...entry, payload: new Uint8Array(entry.payload) })
     }
     return found
   }

@@ -25,9 +25,8 @@ export class QuorumStateFile {
   static async create(path: string, state: StoredState): Promise<QuorumStateFile> {
     const temporary = `${path}.tmp`
     const handle = await open(temporary, 'w')
-    await handle.write(slot(state), 0, SLOT_BYTES, slotAt(state))
-    await handle.truncate(SLOT_BYTES * SLOTS)
-    await handle.write(Buffer.alloc(SLOT_BYTES, ' '), 0, SLOT_BYTES, slotAt({ sequence: state.sequence + 1 }))
+    await writeSlot(handle, slot(state), slotAt(state.sequence))
+    await writeSlot(handle, Buffer.alloc(SLOT_BYTES, ' '), slotAt(state.sequence + 1))
     await handle.sync()
     await rename(temporary, path)
     await syncFolder(dirname(path))
@@ -41,7 +40,7 @@ export class QuorumStateFile {
 
   /** Writes the state into the older slot; durable when the promise is fulfilled. */
   async write(state: StoredState): Promise<void> {
-    await this.handle.write(slot(state), 0, SLOT_BYTES, slotAt(state))
+    await writeSlot(this.handle, slot(state), slotAt(state.sequence))
     await this.handle.datasync()
   }
 
@@ -83,6 +82,11 @@ function slot(state: StoredState): Buffer {
   return padded
 }
 
-function slotAt(state: { readonly sequence: number }): number {
-  return (state.sequence % SLOTS) * SLOT_BYTES
+function slotAt(sequence: number): number {
+  return (sequence % SLOTS) * SLOT_BYTES
+}
+
+async function writeSlot(handle: FileHandle, bytes: Buffer, at: number): Promise<void> {
+  const { bytesWritten } = await handle.write(bytes, 0, bytes.length, at)
+  if (bytesWritten < bytes.length) throw new Error(`only ${bytesWritten} bytes of the quorum state could be written`)
 }

@@ -46,7 +46,7 @@ export class MemoryStream implements ByteStream {
 
   write(parts: readonly Uint8Array[]): boolean {
     if (this.closed) return false
-    const copies = parts.filter((part) => part.length > 0).map((part) => part.slice())
+    const copies = parts.filter((part) => part.length > 0).map((part) => new Uint8Array(part))
     if (this.peer === null) this.early.push(...copies)
     else this.full ||= !this.peer.take(copies)
     return !this.full

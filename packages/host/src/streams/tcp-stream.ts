@@ -84,10 +84,12 @@ export class TcpStream implements ByteStream {
     this.over = true
     const { socket } = this
     setImmediate(() => this.handler?.closed(reason))
-    if (!this.isOpen || socket.readableEnded) return void socket.end(() => socket.destroy())
+    if (socket.connecting) return void socket.destroy()
     const linger = setTimeout(() => socket.destroy(), LINGER_MS)
     socket.once('close', () => clearTimeout(linger))
-    socket.once('end', () => socket.end(() => socket.destroy()))
+    const bothEnded = (): void => void socket.end(() => socket.destroy())
+    if (!this.isOpen || socket.readableEnded) return bothEnded()
+    socket.once('end', bothEnded)
     socket.end()
     socket.resume()
   }

@@ -1,6 +1,7 @@
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Address, ByteHandler, ByteStream, ByteStreams, Done, Listener } from '@millrace/base'
+import { addressProblem } from '../dialable.ts'
 import { ioError } from '../io-error.ts'
 import { TcpStream } from './tcp-stream.ts'
 
@@ -46,10 +47,19 @@ export class TcpStreams implements ByteStreams {
   }
 
   connect(to: Address, handler: ByteHandler): ByteStream {
+    const problem = addressProblem(to)
+    if (problem !== null) return unconnected(to, problem, handler)
     const socket = connect({ ...NO_DELAY, host: to.host, port: to.port, allowHalfOpen: true })
     const stream = new TcpStream(socket, `${to.host}:${to.port}`)
     stream.start(handler)
     socket.once('connect', () => stream.opened())
     return stream
   }
+}
+
+/** A stream that never was. */
+function unconnected({ host, port }: Address, problem: string, handler: ByteHandler): ByteStream {
+  const nothing = (): void => {}
+  setImmediate(() => handler.closed(problem))
+  return { remote: `${host}:${port}`, write: () => false, pause: nothing, resume: nothing, close: nothing }
 }
