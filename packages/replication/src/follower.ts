@@ -11,7 +11,7 @@ const ANSWER_TIMEOUT_US = 2_000_000
 
 /**
  * following: a Follow is on its way. accepted: the own log is a prefix of the leader's, and batches stream in. truncating: the node
- * is cutting the log. waiting: sent again at `backoff`. apart: the stream is closed, or the own disk is unfit.
+ * is cutting the log. waiting: sent again at `backoff`. apart: the own disk is unfit.
  */
 type Phase = 'following' | 'accepted' | 'truncating' | 'waiting' | 'apart'
 
@@ -25,6 +25,8 @@ export class Follower {
   private session = 0
   private readonly backoff = new Backoff(FIRST_RETRY_US, LONGEST_RETRY_US)
   private askedAtUs = 0
+  /** Of the last record in the own log. */
+  private lastEpoch = -1
   private ackedEnd = -1
   private ackedLogStart = -1
   /** Where the log ended at the last gap: a leader that leaves the same gap again is asked with patience. */
@@ -35,7 +37,12 @@ export class Follower {
     this.leader = state.leader
     this.epoch = state.leaderEpoch
     this.uncleanlyElected = state.uncleanlyElected
-    this.follow()
+    const { log, out } = replica
+    if (log.lastBegunEpoch() > log.lastEpoch()) {
+      // An epoch that this replica began as leader without a record: the leader's records at this place may be of an earlier one.
+      this.phase = 'truncating'
+      out.truncateTo = log.endOffset
+    } else this.follow()
   }
 
   metadata(state: PartitionState): void {
@@ -52,13 +59,14 @@ export class Follower {
     this.session = newSession(this.replica.random)
     this.askedAtUs = this.replica.clock.nowUs
     this.ackedEnd = -1
+    this.lastEpoch = log.lastEpoch()
     this.replica.out.message({
       kind: 'follow',
       to: this.leader,
       leaderEpoch: this.epoch,
       session: this.session,
       endOffset: log.endOffset,
-      lastEpoch: log.lastEpoch(),
+      lastEpoch: this.lastEpoch,
       logStart: log.logStart,
     })
   }
@@ -68,15 +76,19 @@ export class Follower {
     this.follow()
   }
 
+  /**
+   * Between two brokers there are two streams, and the one that closed may be the other: so this asks again, with patience, and at
+   * once when a stream opens.
+   */
   peerClosed(): void {
-    this.phase = 'apart'
-    this.session = 0
+    if (this.phase !== 'apart') this.wait()
   }
 
   /** Stops without leaving the epoch: the disk is unfit, or the log is in doubt. */
   leave(): void {
     if (this.session !== 0) this.replica.out.message({ kind: 'unfollow', to: this.leader, session: this.session })
-    this.peerClosed()
+    this.phase = 'apart'
+    this.session = 0
   }
 
   message(from: number, message: FromLeader): void {
@@ -149,7 +161,7 @@ export class Follower {
       append.session === this.session &&
       append.baseOffset === log.endOffset &&
       append.lastEpoch <= this.epoch &&
-      append.lastEpoch >= 0
+      append.lastEpoch >= Math.max(this.lastEpoch, 0)
     )
   }
 
@@ -163,6 +175,7 @@ export class Follower {
       return
     }
     log.extend(header.endOffset)
+    this.lastEpoch = header.lastEpoch
     this.heed(header.highWatermark, header.logStart)
     if (flushMode === 'pagecache') this.ack()
   }

@@ -18,13 +18,20 @@ export type ReplyEffect = 'none' | 'committed' | 'reverted' | 'again'
 
 /**
  * The ISR as the leader may count on it (KIP-497). A proposal may be applied at the controller long before the leader hears of it,
- * and the controller may elect any member meanwhile, so until its fate is known both readings hold: the maximal set is the committed
- * one together with the proposed. One proposal is in flight; it is resolved by its reply, or by metadata with a later partition
+ * and the controller may elect any member meanwhile, so until its fate is known both readings hold: the maximal set is the confirmed
+ * one together with what was proposed. One proposal is in flight; it is resolved by its reply, or by metadata with a later partition
  * epoch, after which it can no longer be applied because it names an earlier one.
+ *
+ * A reply may overtake the metadata that it belongs to, and with it a changed min.insync.replicas or ELR. So a reply tells what to
+ * propose next, but the watermark goes on counting the confirmed members until metadata has caught up with it.
  */
 export class InSyncSet {
+  /** As the latest of metadata and replies has it. */
   committed: readonly number[]
+  /** As metadata has it. */
+  confirmed: readonly number[]
   maximal: readonly number[]
+  /** Of `committed`. */
   partitionEpoch: number
   pending: Pending | null = null
   readonly backoff = new Backoff(FIRST_RETRY_US, LONGEST_RETRY_US)
@@ -32,6 +39,7 @@ export class InSyncSet {
 
   constructor(isr: readonly number[], partitionEpoch: number, nextRequestId: () => number) {
     this.committed = isr
+    this.confirmed = isr
     this.maximal = isr
     this.partitionEpoch = partitionEpoch
     this.nextRequestId = nextRequestId
@@ -47,17 +55,29 @@ export class InSyncSet {
     }
     const joining = isr.filter((id) => !this.committed.includes(id))
     this.pending = { request, isr, joining, state: 'sent' }
-    this.maximal = [...this.committed, ...joining]
+    this.widen()
     return request
   }
 
-  /** Committed state from metadata with a later partition epoch, or from an applied reply. */
-  commit(isr: readonly number[], partitionEpoch: number): void {
+  /** Metadata, never older than what metadata said before. */
+  confirm(isr: readonly number[], partitionEpoch: number): void {
+    this.confirmed = isr
+    if (partitionEpoch >= this.partitionEpoch) this.commit(isr, partitionEpoch)
+    else this.widen()
+  }
+
+  private commit(isr: readonly number[], partitionEpoch: number): void {
     this.committed = isr
-    this.maximal = isr
     this.partitionEpoch = partitionEpoch
-    this.pending = null
-    this.backoff.succeeded()
+    if (this.pending !== null && this.pending.request.partitionEpoch < partitionEpoch) {
+      this.pending = null
+      this.backoff.succeeded()
+    }
+    this.widen()
+  }
+
+  private widen(): void {
+    this.maximal = [...new Set([...this.confirmed, ...this.committed, ...(this.pending?.joining ?? [])])]
   }
 
   reply(requestId: number, result: AlterResult, leaderEpoch: number, nowUs: number): ReplyEffect {
@@ -74,7 +94,7 @@ export class InSyncSet {
       return 'none'
     }
     this.pending = null
-    this.maximal = this.committed
+    this.widen()
     return 'reverted'
   }
 
@@ -91,6 +111,10 @@ export class InSyncSet {
       return 'none'
     }
     this.commit(result.isr, result.partitionEpoch)
+    // A proposal equal to the state is applied without a new partition epoch.
+    this.pending = null
+    this.backoff.succeeded()
+    this.widen()
     return 'committed'
   }
 

@@ -33,18 +33,16 @@ export class Leader {
   /** One record for each other replica, spoken or not. */
   private followers: readonly FollowerSession[] = NO_FOLLOWERS
   private readonly notes: LogEndNotes
-  /** A promise of the ELR stands on a frozen watermark; an applied ISR of the required size ends it before metadata says so. */
-  private elrStands: boolean
 
   constructor(replica: Replica, state: PartitionState) {
     this.replica = replica
     this.state = state
     this.epoch = state.leaderEpoch
     this.epochStart = replica.log.endOffset
-    this.elrStands = state.elr.length > 0
     this.isr = new InSyncSet(state.isr, state.partitionEpoch, replica.nextRequestId)
     this.notes = new LogEndNotes(replica.lagTimeMaxUs)
     this.notes.note(replica.clock.nowUs, this.epochStart)
+    replica.log.beginLeading()
     replica.out.beginEpoch = this.epoch
     this.knowReplicas()
     this.reconsider()
@@ -60,17 +58,9 @@ export class Leader {
 
   /** Metadata of this epoch. */
   metadata(state: PartitionState): void {
-    const later = state.partitionEpoch > this.isr.partitionEpoch
-    // A reply may be ahead of the image; what the configuration says is new all the same.
-    this.state =
-      later || state.partitionEpoch === this.isr.partitionEpoch
-        ? state
-        : { ...this.state, minInsyncReplicas: state.minInsyncReplicas }
-    if (this.state === state) this.elrStands = state.elr.length > 0
-    if (later) {
-      this.isr.commit(state.isr, state.partitionEpoch)
-      this.knowReplicas()
-    }
+    this.state = state
+    this.isr.confirm(state.isr, state.partitionEpoch)
+    this.knowReplicas()
     this.forgetStaleIncarnations()
     this.reconsider()
   }
@@ -146,9 +136,16 @@ export class Leader {
   peerClosed(peer: number): void {
     const follower = this.follower(peer)
     if (follower === undefined || !follower.connected) return
-    follower.end()
+    // Between two brokers there are two streams. Should the other one have closed, the follower is still there and follows anew.
+    this.dismiss(follower)
     this.listStreaming()
     this.reconsider()
+  }
+
+  private dismiss(follower: FollowerSession): void {
+    if (!follower.connected) return
+    follower.end()
+    this.replica.out.message({ kind: 'refused', to: follower.brokerId, session: follower.session, code: 'retry' })
   }
 
   alterReply(requestId: number, result: AlterResult): void {
@@ -160,7 +157,6 @@ export class Leader {
       return
     }
     if (effect === 'reverted') for (const id of before) this.follower(id)?.joinBackoff.failed(this.replica.clock.nowUs)
-    else if (this.enoughReplicas) this.elrStands = false
     this.markMembers()
     this.reconsider()
   }
@@ -207,9 +203,13 @@ export class Leader {
     this.expand()
   }
 
-  /** The watermark never falls, and stands still below min.insync.replicas: what the ELR promises rests on that (KIP-966). */
+  /**
+   * The watermark never falls, and stands still below min.insync.replicas: what the ELR promises rests on that (KIP-966). A confirmed
+   * ELR therefore holds it too, whatever size the ISR has.
+   */
   advance(): void {
-    if (!this.enoughReplicas || this.elrStands) return
+    const { state, isr } = this
+    if (isr.confirmed.length < state.minInsyncReplicas || state.elr.length > 0) return
     const { log } = this.replica
     log.raiseHighWatermark(commonPromise(log.promisedEnd, this.followers))
   }
@@ -281,8 +281,9 @@ export class Leader {
   }
 
   private knowReplicas(): void {
-    const others = new Set([...this.state.replicas, ...this.state.isr])
+    const others = new Set([...this.state.replicas, ...this.isr.maximal])
     others.delete(this.replica.brokerId)
+    for (const follower of this.followers) if (!others.has(follower.brokerId)) this.dismiss(follower)
     this.followers = [...others].map(
       (id) =>
         this.follower(id) ??

@@ -76,6 +76,11 @@ export class OwnLog {
     this.highWatermark = Math.max(this.logStart, Math.min(this.highWatermark, endOffset))
   }
 
+  /** A leader vouches for no more than it holds itself; only one that was elected uncleanly can know of more. */
+  beginLeading(): void {
+    this.highWatermark = Math.max(this.logStart, Math.min(this.highWatermark, this.promisedEnd))
+  }
+
   raiseHighWatermark(offset: number): boolean {
     if (offset <= this.highWatermark) return false
     this.highWatermark = offset

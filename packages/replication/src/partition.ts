@@ -84,6 +84,10 @@ class Partition implements PartitionMachine, Replica {
     return this.log.highWatermark
   }
 
+  get durableHighWatermark(): number {
+    return Math.min(this.log.highWatermark, this.log.durableEnd)
+  }
+
   get logStart(): number {
     return this.log.logStart
   }

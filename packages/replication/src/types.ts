@@ -146,10 +146,17 @@ export type FromLeader =
   | AppendHeader
 
 /**
- * What happens to one replica. `metadata` comes only from an image that holds this broker's own registration; `brokers` is kept and
- * asked later, so it may be the image's own live map. After `truncated` the node reports `durable` once the truncation is on disk,
- * even when nothing is appended. The controller must ignore an AlterPartition of a stream that it has seen closed. Epoch questions about the own log (`epochEnd`) are answered by the `EpochHistory` given at
- * construction; the node keeps it equal to the log.
+ * What happens to one replica. Epoch questions about the own log (`epochEnd`) are answered by the `EpochHistory` given at
+ * construction; the node keeps it equal to the log. What the node owes the machine:
+ *
+ * - `metadata` comes only from an image that holds this broker's own registration, and whenever a broker of `replicas` changes; its
+ *   parts are of one image. `brokers` is kept and asked later, so it may be the image's own live map.
+ * - After `truncated` the node reports `durable` once the truncation is on disk, even when nothing is appended. A truncation also
+ *   removes epochs that were begun at or above its offset, even when no record is cut.
+ * - `peerOpened` and `peerClosed` may be of either stream with that peer. `peerClosed` comes before anything of a new stream.
+ *   Messages to a peer without a stream are dropped; the machine asks again.
+ * - `alterReply` lost comes once for a request whose answer can no longer come; its repetition may wait for the next stream.
+ *   The controller ignores an AlterPartition of a stream that it has seen closed.
  */
 export type PartitionInput =
   | { readonly kind: 'metadata'; readonly state: PartitionState; readonly brokers: ReadonlyMap<number, BrokerState> }
@@ -214,6 +221,11 @@ export interface PartitionView {
   readonly role: 'leader' | 'follower' | 'none'
   readonly leaderEpoch: number
   readonly highWatermark: number
+  /**
+   * What the watermark's checkpoint may say: as far as the own log is on disk. A follower's watermark may be ahead of its disk, and
+   * a power cut may bring back what was truncated before it; a checkpoint of `highWatermark` would then call that committed.
+   */
+  readonly durableHighWatermark: number
   readonly logStart: number
   /** Leader: a new leader's watermark has reached its epoch's start, so "latest" may be answered. */
   readonly latestKnown: boolean

@@ -30,12 +30,11 @@ function title(file: string): string {
 }
 
 describe('the scenarios, as they are told', () => {
-  for (const file of readdirSync(FOLDER).filter((name) => name.endsWith('.txt')))
-    it(title(file), () => {
-      const path = join(FOLDER, file)
-      const told = readFileSync(path, 'utf8')
-      const happens = replay(told)
-      if (process.env['MILLRACE_REWRITE'] === '1') writeFileSync(path, happens)
-      expect(happens).toBe(process.env['MILLRACE_REWRITE'] === '1' ? happens : told)
-    })
+  const files = readdirSync(FOLDER).filter((name) => name.endsWith('.txt'))
+  it.each(files.map((file) => ({ file, title: title(file) })))('$title', ({ file }) => {
+    const path = join(FOLDER, file)
+    if (process.env['MILLRACE_REWRITE'] === '1') writeFileSync(path, replay(readFileSync(path, 'utf8')))
+    const told = readFileSync(path, 'utf8')
+    expect(replay(told)).toBe(told)
+  })
 })

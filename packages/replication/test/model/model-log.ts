@@ -6,7 +6,7 @@ export interface ModelRecord {
   readonly value: string
 }
 
-interface Content {
+export interface Content {
   readonly logStart: number
   readonly records: readonly ModelRecord[]
   readonly epochs: readonly { readonly epoch: number; readonly start: number }[]
@@ -45,12 +45,22 @@ export class ModelLog implements EpochHistory {
     return this.synced.logStart + this.synced.records.length
   }
 
+  /** The content as a value, to open another log with. */
+  get snapshot(): Content {
+    return this.content
+  }
+
   get dirty(): boolean {
     return this.unsynced.length > 0
   }
 
   record(offset: number): ModelRecord | undefined {
     return this.content.records[offset - this.content.logStart]
+  }
+
+  /** What a power cut now would leave for certain. */
+  syncedRecord(offset: number): ModelRecord | undefined {
+    return this.synced.records[offset - this.synced.logStart]
   }
 
   slice(from: number, to: number): readonly ModelRecord[] {
