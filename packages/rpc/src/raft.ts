@@ -8,8 +8,18 @@ export const RaftEntry = proto('RaftEntry', {
   payload: field(4, bytes),
 })
 export const RaftVoter = proto('RaftVoter', { id: field(1, int32), directoryId: field(2, string) })
-/** The payload of a `voters` entry. */
-export const RaftVoters = proto('RaftVoters', { voters: repeated(1, RaftVoter) })
+/** The payload of a `voters` entry. The first one of a cluster also fixes the cluster's id. */
+export const RaftVoters = proto('RaftVoters', { voters: repeated(1, RaftVoter), clusterId: field(2, string) })
+
+/** What a snapshot file says of itself before its content. */
+export const RaftSnapshotHeader = proto('RaftSnapshotHeader', {
+  index: field(1, uint64),
+  term: field(2, uint64),
+  clusterId: field(3, string),
+  voters: repeated(4, RaftVoter),
+  contentBytes: field(5, uint64),
+})
+export type RaftSnapshotHeader = ReturnType<typeof RaftSnapshotHeader.decode>
 
 /** Twins of `RaftMessage` of the raft package, field by field. */
 export const RaftFrame = frame('RaftFrame', {
@@ -44,6 +54,7 @@ export const RaftFrame = frame('RaftFrame', {
       index: field(3, uint64),
       hintTerm: field(4, uint64),
       round: field(5, uint64),
+      refusedIndex: field(6, uint64),
     }),
   ],
   snapshotOffer: [
@@ -56,6 +67,8 @@ export const RaftFrame = frame('RaftFrame', {
     }),
   ],
   timeoutNow: [8, proto('TimeoutNow', { term: field(1, uint64) })],
+  /** Not part of Raft: a formed member tells the others how its cluster began. */
+  formation: [9, RaftVoters],
 })
 export type RaftFrame = ReturnType<typeof RaftFrame.decode>
 

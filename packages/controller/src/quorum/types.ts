@@ -45,6 +45,7 @@ export type Leadership =
 export interface QuorumReplica {
   readonly id: number
   readonly directoryId: Uuid
+  /** One past the last entry it is known to hold; -1 unknown, as on a node that does not lead. */
   readonly logEnd: number
   /** Wall clock, -1 unknown. */
   readonly lastFetchMs: number
@@ -62,7 +63,10 @@ export interface QuorumStatus {
 /** Drives one Raft machine with the node's store, peers and clock. */
 export interface Quorum {
   start(): void
-  /** Null when this node does not lead. Committed when `committed` hands out that index with that term. */
+  /**
+   * Null when this node does not lead (yet: `leadership` said `leader`), is handing leadership over, or holds too many bytes
+   * that are not committed. The payload belongs to the quorum from here on. Committed when `committed` hands out that index with that term.
+   */
   propose(payload: Uint8Array): { readonly index: number; readonly term: number } | null
   readonly status: QuorumStatus
   readonly clusterId: Uuid | null
