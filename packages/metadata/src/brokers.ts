@@ -45,9 +45,12 @@ function checkRegistration({ state }: MachineContext, request: RegisterBroker, o
   if (!endpoints.some(({ name }) => name === PEER)) refuse(`there is no ${PEER} endpoint, where other nodes connect`)
   if (endpoints.some(({ host, port }) => host === '' || !(port > 0 && port <= 65535)))
     refuse('an endpoint without host or port')
-  if (request.protocolVersion < OLDEST_PROTOCOL)
+  if (endpoints.length > 100 || directories.length > 1000) refuse('more endpoints or directories than a node can have')
+  const texts = [request.rack ?? '', ...endpoints.flatMap((one) => [one.name, one.host, one.securityProtocol])]
+  if (texts.some((text) => text.length > 1000)) refuse('a name of more than 1000 characters')
+  if (request.protocolVersion < OLDEST_PROTOCOL || request.protocolVersion > 0x7fff)
     refuse(
-      `inter-node protocol ${request.protocolVersion} is too old; upgrade this node to ${OLDEST_PROTOCOL} or later`,
+      `inter-node protocol ${request.protocolVersion} is not spoken here; ${OLDEST_PROTOCOL} is the oldest`,
     )
   if (old !== undefined && request.previousIsLive)
     throw new Refused(

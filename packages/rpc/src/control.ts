@@ -106,6 +106,8 @@ export const BrokerFrame = frame('BrokerFrame', {
   ],
   /** A replica is in doubt: it leaves ISR and ELR. */
   quarantined: [5, proto('Quarantined', { brokerEpoch: field(1, sint64), partitions: repeated(2, DamagedPartition) })],
+  /** A block of producer ids that no other broker gets. */
+  allocateProducerIds: [6, proto('AllocateProducerIds', { requestId: field(1, uint64), brokerEpoch: field(2, sint64) })],
 })
 export type BrokerFrame = ReturnType<typeof BrokerFrame.decode>
 
@@ -161,6 +163,15 @@ export const ControllerFrame = frame('ControllerFrame', {
       term: field(2, uint64),
       data: field(3, bytes),
       last: field(4, bool),
+    }),
+  ],
+  producerIds: [
+    9,
+    proto('ProducerIdBlock', {
+      requestId: field(1, uint64),
+      error: field(2, sint32),
+      first: field(3, sint64),
+      count: field(4, int32),
     }),
   ],
 })

@@ -1,0 +1,32 @@
+import { ErrorCode } from '@millrace/base'
+import type { ElectionResult } from '@millrace/metadata'
+import type { ElectLeadersRequest, ElectLeadersResponse } from '@millrace/protocol'
+import type { AdminHandler } from './admin.ts'
+
+/** Type 0 elects preferred replicas, 1 whoever is alive. Null partitions are all, and then only what happened is answered. */
+export const electLeaders: AdminHandler<ElectLeadersRequest, ElectLeadersResponse> = (parts, request, reply) => {
+  const { electionType, topicPartitions } = request
+  if (electionType !== 0 && electionType !== 1) {
+    reply({ throttleTimeMs: 0, errorCode: ErrorCode.INVALID_REQUEST, replicaElectionResults: [] }, -1)
+    return
+  }
+  const partitions =
+    topicPartitions?.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition }))) ?? null
+  const election = electionType === 0 ? 'preferred' : 'unclean'
+  parts.proposals.ask({ kind: 'electLeaders', election, partitions }, (results, index) => {
+    if (results === null) return reply(null, index)
+    reply({ throttleTimeMs: 0, errorCode: ErrorCode.NONE, replicaElectionResults: byTopic(results) }, index)
+  })
+}
+
+function byTopic(results: readonly ElectionResult[]): ElectLeadersResponse['replicaElectionResults'] {
+  type PartitionResult = ElectLeadersResponse['replicaElectionResults'][number]['partitionResult'][number]
+  const topics = new Map<string, PartitionResult[]>()
+  for (const { topic, partition, error, message } of results) {
+    const result = { partitionId: partition, errorCode: error, errorMessage: message }
+    const known = topics.get(topic)
+    if (known === undefined) topics.set(topic, [result])
+    else known.push(result)
+  }
+  return [...topics].map(([topic, partitionResult]) => ({ topic, partitionResult }))
+}
