@@ -70,7 +70,7 @@ function begin(services: Services, exchange: Exchange<FetchResponse>, request: F
     for (const one of mine) partitions.push(one)
     topics.push({ name: topic, partitions: mine })
   }
-  const cap = services.fetchRoom()
+  const cap = Number(services.settings.broker('fetch.max.bytes'))
   const fetch = new ParkedFetch(services, {
     version: exchange.version,
     maxWaitMs: request.maxWaitMs,

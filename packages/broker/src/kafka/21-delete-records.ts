@@ -77,7 +77,7 @@ class DeleteRecordsRun extends Deadline {
     if (topicNameProblem(topic) !== null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (topic === OFFSETS_TOPIC) return ErrorCode.INVALID_TOPIC_EXCEPTION
     if (offset < 0 && offset !== HIGH_WATERMARK) return ErrorCode.OFFSET_OUT_OF_RANGE
-    const { cleanupPolicy } = this.services.settings.topic(topic)
+    const { cleanupPolicy } = this.services.settings.topic(topic).config
     return cleanupPolicy.includes('compact') && !cleanupPolicy.includes('delete')
       ? ErrorCode.POLICY_VIOLATION
       : ErrorCode.NONE

@@ -3,6 +3,7 @@ import type { ByteHandler, ByteStream, World } from '@millrace/base'
 import { Exchange } from './exchange.ts'
 import { FrameAssembler, FrameRefused } from './frames.ts'
 import type { BudgetWaiter, MemoryBudget } from './memory-budget.ts'
+import type { OutputBudget } from './output-budget.ts'
 import type { SteadyLog } from './steady-log.ts'
 
 /** What one connection may ask of the broker at a time. Bytes and milliseconds. */
@@ -28,8 +29,7 @@ export interface ConnectionHost {
   /** Reads the header and begins to serve. Throws what is wrong with the frame. */
   accept(connection: Connection, frame: Uint8Array): void
   closed(connection: Connection): void
-  /** Bytes of answers that the sockets have not taken: more, or less when negative. */
-  unwrittenChanged(bytes: number): void
+  readonly output: OutputBudget
 }
 
 /** What a connection may hold although the listener's memory is used up, so that those who ask little are served all the same. */
@@ -101,7 +101,7 @@ export class Connection implements ByteHandler, BudgetWaiter {
   drained(): void {
     if (this.over) return
     this.blocked = false
-    this.host.unwrittenChanged(-this.blockedBytes)
+    this.host.output.take(this.blockedBytes)
     this.blockedBytes = 0
     this.activeUs = this.host.world.clock.monotonicUs()
     this.nextFetch()
@@ -146,15 +146,15 @@ export class Connection implements ByteHandler, BudgetWaiter {
   /** Takes the exchange into the order of answers; before its handler begins, which may answer at once. */
   enqueue(exchange: Exchange): void {
     this.pending.push(exchange)
-    this.pendingBytes += exchange.frameBytes
-    this.host.budget.charge(exchange.frameBytes)
+    this.pendingBytes += exchange.weight
+    this.host.budget.charge(exchange.weight)
   }
 
   /** An exchange is answered: what can leave leaves at the end of this turn. */
   answered(exchange: Exchange): void {
     if (this.over) return
     this.answeredBytes += exchange.responseBytes
-    this.host.unwrittenChanged(exchange.responseBytes)
+    this.host.output.add(exchange.responseBytes)
     if (this.pending[0] === exchange) this.scheduleFlush()
   }
 
@@ -213,7 +213,8 @@ export class Connection implements ByteHandler, BudgetWaiter {
       this.refuse('malformed', error.message)
       return
     }
-    this.host.world.log.error({ remote: this.remote, error }, 'a request could not be served; its connection is closed')
+    const fields = { remote: this.remote, error }
+    this.host.log.error('unserved', fields, 'a request could not be served; its connection is closed')
     this.close()
   }
 
@@ -305,16 +306,16 @@ export class Connection implements ByteHandler, BudgetWaiter {
     const written = answeredBefore - this.answeredBytes
     if (this.blocked) this.blockedBytes += written
     else {
-      this.host.unwrittenChanged(-written)
+      this.host.output.take(written)
       this.nextFetch()
     }
   }
 
   /** Gives back what an exchange held. */
   private settle(exchange: Exchange): void {
-    this.pendingBytes -= exchange.frameBytes
+    this.pendingBytes -= exchange.weight
     this.answeredBytes -= exchange.responseBytes
-    this.host.budget.release(exchange.frameBytes)
+    this.host.budget.release(exchange.weight)
     if (exchange === this.fetching) this.fetching = null
     exchange.settled()
   }
@@ -333,10 +334,10 @@ export class Connection implements ByteHandler, BudgetWaiter {
     this.host.budget.leave(this)
     this.frames.clear()
     this.recharge(0)
-    this.host.unwrittenChanged(-this.answeredBytes - this.blockedBytes)
+    this.host.output.take(this.answeredBytes + this.blockedBytes)
     for (const exchange of this.pending) {
-      this.pendingBytes -= exchange.frameBytes
-      this.host.budget.release(exchange.frameBytes)
+      this.pendingBytes -= exchange.weight
+      this.host.budget.release(exchange.weight)
       exchange.abandoned()
     }
     this.pending.length = 0

@@ -1,4 +1,4 @@
-import { ApiVersionsApi, decodeRequest, encodeUnsupportedApiVersions } from '@millrace/protocol'
+import { ApiVersionsApi, decodeRequest, encodeUnsupportedApiVersions, ProduceApi } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
 import { DecodeError } from '@millrace/schema'
 import { produceHandler } from './00-produce.ts'
@@ -24,6 +24,9 @@ import type { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
 import type { Handler, Services } from './services.ts'
 
+/** Only a produce carries bytes; a list that is longer than this means nothing but harm. */
+const LARGEST_LIST_BYTES = 8 * 1024 * 1024
+
 /**
  * Which handler serves which API. What is not in this table is neither advertised nor served: a request for it ends the connection, as
  * Kafka does, since no error body could be understood.
@@ -41,6 +44,8 @@ export class Dispatch {
 
   /** Begins to serve one request. Throws `DecodeError` for a frame that is none. */
   accept(connection: Connection, frame: Uint8Array): void {
+    if (frame.length > LARGEST_LIST_BYTES && (frame[0] !== 0 || frame[1] !== ProduceApi.key))
+      throw new DecodeError(`a request of ${frame.length} bytes that is no produce`)
     const { header, value } = decodeRequest(frame)
     const handler = this.handlers.get(header.apiKey)
     if (handler === undefined) throw new DecodeError(`${header.api.name} (API key ${header.apiKey}) is not served`)

@@ -2,6 +2,11 @@ import { encodeResponse } from '@millrace/protocol'
 import type { Api, RequestHeader } from '@millrace/protocol'
 import type { Connection } from './connection.ts'
 
+const PRODUCE = 0
+/** Requests up to this size count as what they are. */
+const SMALL_BYTES = 64 * 1024
+/** A decoded list of small things takes about this much more memory than its bytes; a produce's bytes are not decoded. */
+const DECODED_FACTOR = 8
 /** A part of a forwarded answer is put behind a header of at most: length, correlation id, tag section. */
 const HEADER_BYTES = 9
 
@@ -17,7 +22,8 @@ export class Exchange<Response = unknown> {
   readonly clientId: string | null
   /** The request without its header, as it travelled: what is forwarded. */
   readonly body: Uint8Array
-  readonly frameBytes: number
+  /** What the request counts for in the memory for requests. */
+  readonly weight: number
   /** What is to be written; null for silence. */
   parts: readonly Uint8Array[] | null = null
   responseBytes = 0
@@ -32,7 +38,8 @@ export class Exchange<Response = unknown> {
     this.correlationId = header.correlationId
     this.clientId = header.clientId
     this.body = frame.subarray(header.bodyAt)
-    this.frameBytes = frame.length
+    const plain = header.apiKey === PRODUCE || frame.length <= SMALL_BYTES
+    this.weight = plain ? frame.length : frame.length * DECODED_FACTOR
   }
 
   respond(response: Response): void {

@@ -4,6 +4,7 @@ import { Connection } from './connection.ts'
 import type { ConnectionHost, ConnectionLimits } from './connection.ts'
 import { Dispatch } from './dispatch.ts'
 import { MemoryBudget } from './memory-budget.ts'
+import { OutputBudget } from './output-budget.ts'
 import { PartitionWatches } from './purgatory/partition-watches.ts'
 import { TimingWheel } from './purgatory/timing-wheel.ts'
 import type { Services } from './services.ts'
@@ -17,9 +18,8 @@ const SWEEP_US = 1_000_000
 const BUDGET_BYTES = 256 * MIB
 /** The watches are swept this much less often than the connections. */
 const WATCH_SWEEP_TICKS = 10
-/** Answers of all connections that could not be written yet; beyond it fetches gather little. */
+/** Answers of all connections that are being read or written; beyond it fetches gather little. */
 const OUTPUT_BYTES = 512 * MIB
-const LITTLE_BYTES = MIB
 
 /** The broker's door for Kafka clients: one listener of `listeners`. */
 export interface KafkaListener {
@@ -41,6 +41,7 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
   readonly world: World
   readonly limits: ConnectionLimits
   readonly budget: MemoryBudget
+  readonly output = new OutputBudget(OUTPUT_BYTES)
   readonly log: SteadyLog
   private readonly config: BrokerListenerConfig
   private readonly services: Services
@@ -50,7 +51,6 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
   private sweeper: Timer | null = null
   private sweeps = 0
   private stopped = false
-  private unwritten = 0
 
   constructor(context: BrokerContext, config: BrokerListenerConfig) {
     this.world = context.world
@@ -66,7 +66,7 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
       watches: new PartitionWatches(context.world.clock),
       settings,
       creation: new TopicCreation(context, settings),
-      fetchRoom: () => this.fetchRoom(),
+      output: this.output,
     }
     this.dispatch = new Dispatch(this.services)
   }
@@ -106,20 +106,11 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
     this.connections.delete(connection)
   }
 
-  unwrittenChanged(bytes: number): void {
-    this.unwritten += bytes
-  }
-
   private connect(stream: ByteStream): Connection {
     const connection = new Connection(stream, this)
     this.connections.add(connection)
     if (this.stopped) this.world.timers.endOfTurn(() => connection.close())
     return connection
-  }
-
-  private fetchRoom(): number {
-    if (this.unwritten > OUTPUT_BYTES) return LITTLE_BYTES
-    return Number(this.services.settings.broker('fetch.max.bytes'))
   }
 
   private scheduleSweep(): void {

@@ -1,6 +1,7 @@
 import type { Api } from '@millrace/protocol'
 import type { BrokerContext, BrokerListenerConfig } from '../seams.ts'
 import type { Exchange } from './exchange.ts'
+import type { OutputBudget } from './output-budget.ts'
 import type { PartitionWatches } from './purgatory/partition-watches.ts'
 import type { TimingWheel } from './purgatory/timing-wheel.ts'
 import type { TopicCreation } from './topic-creation.ts'
@@ -14,8 +15,7 @@ export interface Services {
   readonly watches: PartitionWatches
   readonly settings: TopicSettings
   readonly creation: TopicCreation
-  /** The most record bytes that a fetch may gather now: `fetch.max.bytes`, less when the listener's output is backed up. */
-  fetchRoom(): number
+  readonly output: OutputBudget
 }
 
 /** Serves one API in all its versions. `request` is a value of `api.request`; whatever `serve` throws ends the connection. */

@@ -14,14 +14,25 @@ export class SteadyLog {
   }
 
   warn(kind: string, fields: LogFields, event: string): void {
+    const told = this.admit(kind, fields)
+    if (told !== null) this.log.warn(told, event)
+  }
+
+  error(kind: string, fields: LogFields, event: string): void {
+    const told = this.admit(kind, fields)
+    if (told !== null) this.log.error(told, event)
+  }
+
+  /** The fields to log, or null when the kind had its line. */
+  private admit(kind: string, fields: LogFields): LogFields | null {
     const now = this.clock.monotonicUs()
     const seen = this.kinds.get(kind)
     if (seen !== undefined && now < seen.untilUs) {
       seen.suppressed++
-      return
+      return null
     }
     this.kinds.set(kind, { untilUs: now + INTERVAL_US, suppressed: 0 })
     const suppressed = seen?.suppressed ?? 0
-    this.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, event)
+    return suppressed === 0 ? fields : { ...fields, suppressed }
   }
 }

@@ -1,7 +1,19 @@
 import { ErrorCode } from '@millrace/base'
 import { ProduceApi } from '@millrace/protocol'
 import type { ProduceResponse } from '@millrace/protocol'
-import { crcMatches, isLogAppendTime, maxTimestamp, recordCount, setMaxTimestamp } from '@millrace/records'
+import {
+  baseSequence,
+  codec,
+  crcMatches,
+  inflate,
+  isLogAppendTime,
+  maxTimestamp,
+  producerEpoch,
+  producerId,
+  recordCount,
+  recordsSection,
+  setMaxTimestamp,
+} from '@millrace/records'
 import { describe, expect, test } from 'vitest'
 import { batch, harness, NOW, produceRequest } from './harness.ts'
 import type { Harness, TestClient } from './harness.ts'
@@ -234,6 +246,38 @@ describe('a produce', () => {
     expect(produce(of.connect(), broken)).toMatchObject({ errorCode: ErrorCode.INVALID_RECORD })
   })
 
+  test.each([
+    ['gzip', 'none'],
+    ['zstd', 'gzip'],
+    ['uncompressed', 'lz4'],
+    ['uncompressed', 'none'],
+    ['snappy', 'snappy'],
+  ] as const)('to a topic with compression.type=%s is stored so, although it came as %s', (type, came) => {
+    const of = harness()
+    const [replica] = of.broker.topic('t')
+    setting(of, 'compression.type', type)
+    const sent = batch(['a'.repeat(300), 'b'], { codec: came, producerId: 77, producerEpoch: 1, baseSequence: 4 })
+    expect(produce(of.connect(), sent)).toMatchObject({ errorCode: 0, baseOffset: 0 })
+    const stored = replica?.batches[0] as Uint8Array
+    expect(codec(stored, 0)).toBe(type === 'uncompressed' ? 'none' : type)
+    expect(crcMatches(stored, 0)).toBe(true)
+    expect([producerId(stored, 0), producerEpoch(stored, 0), baseSequence(stored, 0)]).toEqual([77, 1, 4])
+    const records = (bytes: Uint8Array): Buffer =>
+      Buffer.from(inflate(codec(bytes, 0) ?? 'none', recordsSection(bytes, 0), 10_000))
+    expect(records(stored)).toEqual(records(batch(['a'.repeat(300), 'b'])))
+    expect([maxTimestamp(stored, 0), recordCount(stored, 0)]).toEqual([NOW, 2])
+  })
+
+  test('that is too large once stored as its topic demands is MESSAGE_TOO_LARGE', () => {
+    const of = harness()
+    of.broker.topic('t')
+    setting(of, 'compression.type', 'uncompressed')
+    setting(of, 'max.message.bytes', '1000')
+    const sent = batch(['a'.repeat(5000)], { codec: 'gzip' })
+    expect(sent.length).toBeLessThan(1000)
+    expect(produce(of.connect(), sent).errorCode).toBe(ErrorCode.MESSAGE_TOO_LARGE)
+  })
+
   test('tells no record errors and no message to versions below 8', () => {
     const of = harness()
     of.broker.topic('t')
@@ -246,6 +290,7 @@ describe('a produce', () => {
     const of = harness()
     const [replica] = of.broker.topic('t')
     setting(of, 'message.timestamp.type', 'LogAppendTime')
+    if (replica !== undefined) replica.logAppendTime = true
     of.world.time.advance(5000)
     expect(produce(of.connect(), batch(['a']))).toMatchObject({ errorCode: 0, logAppendTimeMs: NOW + 5000 })
     const stored = replica?.batches[0] as Uint8Array

@@ -255,6 +255,18 @@ describe('the memory for requests', () => {
     expect(good.ask(ApiVersionsApi, 3, ASK_VERSIONS).errorCode).toBe(ErrorCode.NONE)
   })
 
+  test('counts a long list for what it becomes, and refuses one that is longer than any client needs', () => {
+    const { world, broker, connect } = harness()
+    broker.topic('t')
+    const client = connect()
+    const places = Array.from({ length: 100_000 }, () => ({ topic: 'nowhere' }))
+    client.send(FetchApi as never, 11, fetchRequest(places, { maxWaitMs: 0 }))
+    expect(client.receive()).toHaveLength(1)
+    client.send(FetchApi as never, 11, fetchRequest(places.concat(places, places), { maxWaitMs: 0 }))
+    world.time.turn()
+    expect(client.end.closedByServer).toBe(true)
+  })
+
   test('is all given back when requests are answered and connections end', () => {
     const { world, broker, connect } = harness()
     broker.topic('t')

@@ -9,6 +9,7 @@ import {
   nextOffset,
   setBaseOffset,
   setLeaderEpoch,
+  stampLogAppendTime,
 } from '@millrace/records'
 import type { LogSlice, TimestampHit } from '@millrace/storage'
 import type {
@@ -42,6 +43,8 @@ export class FakeReplica implements Replica {
   cold = false
   readErrors = 0
   lag = 0
+  /** The topic's timestamps are the broker's. */
+  logAppendTime = false
   watches = 0
   readonly watchers = new Set<() => void>()
   private readonly world: World
@@ -71,10 +74,12 @@ export class FakeReplica implements Replica {
     }
     setBaseOffset(batch, 0, this.endOffset)
     setLeaderEpoch(batch, 0, this.leaderEpoch)
+    const stampMs = this.logAppendTime ? this.world.clock.wallMs() : -1
+    if (this.logAppendTime) stampLogAppendTime(batch, 0, stampMs)
     this.batches.push(batch)
     const base = baseOffset(batch, 0)
     const end = nextOffset(batch, 0)
-    const tell = (): void => answer(ErrorCode.NONE, base, this.logStart, -1)
+    const tell = (): void => answer(ErrorCode.NONE, base, this.logStart, stampMs)
     this.world.timers.endOfTurn(() => {
       if (acks === 1 || (acks === -1 && this.alone)) tell()
       else if (acks === -1) this.waiting.push({ end, run: tell })
@@ -206,6 +211,8 @@ export class FakeReplica implements Replica {
   }
 }
 
+const NO_SETTINGS: ReadonlyMap<string, string> = new Map()
+
 /** A cluster of a few brokers, as plain values that a test may change. */
 export class FakeImage implements ClusterImage {
   index = 10
@@ -268,8 +275,8 @@ export class FakeImage implements ClusterImage {
 
   set(resource: ConfigResource, name: string, value: string): void {
     const key = `${resource.kind}/${resource.name}`
-    const values = this.settings.get(key) ?? new Map<string, string>()
-    this.settings.set(key, values.set(name, value))
+    // Replaced, never changed: whoever holds the old settings sees that by their identity.
+    this.settings.set(key, new Map(this.settings.get(key)).set(name, value))
     this.index++
   }
 
@@ -283,7 +290,7 @@ export class FakeImage implements ClusterImage {
   }
 
   configs({ kind, name }: ConfigResource): ReadonlyMap<string, string> {
-    return this.settings.get(`${kind}/${name}`) ?? new Map()
+    return this.settings.get(`${kind}/${name}`) ?? NO_SETTINGS
   }
 
   *partitionsOf(brokerId: number): Iterable<PartitionImage> {

@@ -110,6 +110,8 @@ export class ParkedFetch extends Deadline {
   private available = 0
   private failed = false
   private roomLeft = 0
+  /** What of the listener's output this fetch counts for while it reads. */
+  private reserved = 0
   private reads = 0
   /** Whether some partition was given the right to exceed the limits. */
   private firstGiven = false
@@ -136,6 +138,7 @@ export class ParkedFetch extends Deadline {
   /** The client is gone. */
   abandon(): void {
     if (this.phase === 'parked' || this.phase === 'due') this.unpark()
+    this.release()
     this.phase = 'over'
   }
 
@@ -179,14 +182,21 @@ export class ParkedFetch extends Deadline {
 
   private unparkAndRead(): void {
     this.unpark()
-    for (const partition of this.plan.partitions) partition.refresh()
+    this.available = 0
+    for (const partition of this.plan.partitions) {
+      partition.refresh()
+      this.count(partition)
+    }
     this.read()
   }
 
   /** Cold reads go on side by side, each with its share of the room taken beforehand. */
   private read(): void {
+    const { output } = this.services
     this.phase = 'reading'
-    this.roomLeft = Math.max(0, this.plan.maxBytes)
+    this.roomLeft = output.room(Math.max(0, this.plan.maxBytes))
+    this.reserved = Math.min(this.roomLeft, this.available)
+    output.add(this.reserved)
     this.reads = 1
     for (const partition of this.plan.partitions) {
       if (partition.available > 0 && partition.error === ErrorCode.NONE) this.readPartition(partition)
@@ -231,8 +241,14 @@ export class ParkedFetch extends Deadline {
     else this.tooLarge ??= { partition, slice }
   }
 
+  private release(): void {
+    this.services.output.take(this.reserved)
+    this.reserved = 0
+  }
+
   private finishRead(): void {
     if (--this.reads > 0) return
+    this.release()
     this.phase = 'over'
     const { partitions, version } = this.plan
     const { tooLarge } = this
