@@ -4,6 +4,7 @@ import { ControllerFrame, Hello } from '@millrace/rpc'
 import { ActiveController } from './active-controller.ts'
 import { Committed } from './committed.ts'
 import type { LivenessConfig } from './liveness.ts'
+import { createQuorum } from './quorum/quorum.ts'
 import type { Leadership, Quorum, QuorumConfig, QuorumListener, QuorumStatus } from './quorum/types.ts'
 
 /** How a controller is set up. Times in milliseconds. */
@@ -42,7 +43,15 @@ export const PROTOCOL_VERSION = 1
 /** How long a refused proposal is waited out when the quorum still takes this node for its leader. */
 const TRY_AGAIN_US = 100_000
 
-export function createController(world: World, config: ControllerConfig, makeQuorum: QuorumFactory): Controller {
+/**
+ * A node's controller role. Nothing happens before `start`. A committed entry that cannot be applied ends the node by `world.fatal`. A
+ * test may give a quorum of its own.
+ */
+export function createController(
+  world: World,
+  config: ControllerConfig,
+  makeQuorum: QuorumFactory = createQuorum,
+): Controller {
   return new ControllerNode(world, config, makeQuorum)
 }
 
@@ -100,12 +109,12 @@ class ControllerNode implements Controller, QuorumListener {
   }
 
   committed(index: number, term: number, payload: Uint8Array): void {
-    this.state.apply(index, term, payload)
+    this.guarded(() => this.state.apply(index, term, payload))
     this.acting?.committed(index)
   }
 
   restore(snapshot: Uint8Array, index: number, term: number): void {
-    this.state.restore(snapshot, index, term)
+    this.guarded(() => this.state.restore(snapshot, index, term))
   }
 
   takeSnapshot(): Uint8Array {
@@ -141,6 +150,15 @@ class ControllerNode implements Controller, QuorumListener {
     this.acting.start()
   }
 
+  /** What is committed applies: software that cannot is older than what wrote it, or wrong. */
+  private guarded(change: () => void): void {
+    try {
+      change()
+    } catch (error) {
+      this.world.fatal('broken-invariant', error)
+    }
+  }
+
   private livenessConfig(): LivenessConfig {
     const { sessionTimeoutMs, graceMs = 300, takeoverMs = 1000 } = this.config
     return { sessionTimeoutMs, graceMs, takeoverMs }
@@ -163,8 +181,9 @@ class ControllerNode implements Controller, QuorumListener {
     this.retire(null)
     this.world.timers.after(TRY_AGAIN_US, () => {
       if (this.stopped || this.acting !== null || this.leading.kind !== 'leader' || this.leading.term !== term) return
-      const ends = this.quorum.status.voters.find(({ id }) => id === this.config.quorum.nodeId)?.logEnd ?? 0
-      if (this.quorum.status.commitIndex < ends) this.rejected(term)
+      const { voters, commitIndex } = this.quorum.status
+      const end = voters.find(({ id }) => id === this.config.quorum.nodeId)?.logEnd ?? 0
+      if (commitIndex + 1 < end) this.rejected(term)
       else this.takeOver(term, this.leading)
     })
   }

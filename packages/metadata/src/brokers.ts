@@ -49,9 +49,7 @@ function checkRegistration({ state }: MachineContext, request: RegisterBroker, o
   const texts = [request.rack ?? '', ...endpoints.flatMap((one) => [one.name, one.host, one.securityProtocol])]
   if (texts.some((text) => text.length > 1000)) refuse('a name of more than 1000 characters')
   if (request.protocolVersion < OLDEST_PROTOCOL || request.protocolVersion > 0x7fff)
-    refuse(
-      `inter-node protocol ${request.protocolVersion} is not spoken here; ${OLDEST_PROTOCOL} is the oldest`,
-    )
+    refuse(`inter-node protocol ${request.protocolVersion} is not spoken here; ${OLDEST_PROTOCOL} is the oldest`)
   if (old !== undefined && request.previousIsLive)
     throw new Refused(
       ErrorCode.DUPLICATE_BROKER_REGISTRATION,

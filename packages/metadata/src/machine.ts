@@ -20,7 +20,7 @@ export interface MachineConfig {
   readonly properties: Properties
   /** New partitions in one request; 10,000 unless given. */
   readonly maxPartitionsPerRequest?: number
-  /** Partitions in the whole cluster; 200,000 unless given. */
+  /** Partitions in the whole cluster; 100,000 unless given. What a broker's failure changes must fit into one entry. */
   readonly maxPartitions?: number
 }
 
@@ -81,7 +81,7 @@ export function createControllerMachine(config: MachineConfig, from?: ClusterIma
     state,
     config: {
       maxPartitionsPerRequest: 10_000,
-      maxPartitions: 200_000,
+      maxPartitions: 100_000,
       ...config,
       defaultPartitions: number('num.partitions'),
       defaultReplicationFactor: number('default.replication.factor'),

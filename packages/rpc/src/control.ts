@@ -107,7 +107,10 @@ export const BrokerFrame = frame('BrokerFrame', {
   /** A replica is in doubt: it leaves ISR and ELR. */
   quarantined: [5, proto('Quarantined', { brokerEpoch: field(1, sint64), partitions: repeated(2, DamagedPartition) })],
   /** A block of producer ids that no other broker gets. */
-  allocateProducerIds: [6, proto('AllocateProducerIds', { requestId: field(1, uint64), brokerEpoch: field(2, sint64) })],
+  allocateProducerIds: [
+    6,
+    proto('AllocateProducerIds', { requestId: field(1, uint64), brokerEpoch: field(2, sint64) }),
+  ],
 })
 export type BrokerFrame = ReturnType<typeof BrokerFrame.decode>
 
