@@ -12,7 +12,7 @@ import {
   type World,
 } from '@millrace/base'
 import { type Broker, createBroker, createKafkaListener, type KafkaListener } from '@millrace/broker'
-import { type Controller, createController } from '@millrace/controller'
+import { type Controller, createController, createQuorum } from '@millrace/controller'
 import { Hello, RpcDecodeError } from '@millrace/rpc'
 import { type FormattedDirectory, openDirectories, writeMeta } from './directories.ts'
 import { promised } from './disk-text.ts'
@@ -59,7 +59,7 @@ class RunningNode implements Node {
 
   async start(): Promise<void> {
     const { config, world } = this
-    if (config.controller) this.controller = createController(world, this.controllerConfig())
+    if (config.controller) this.controller = createController(world, this.controllerConfig(), createQuorum)
     if (config.broker) this.broker = createBroker(world, this.brokerConfig())
     this.peerListener = await this.bind('listeners', config.peer.bind, (done) =>
       world.peers.listen(config.peer.bind, (hello, lane, stream) => this.accept(hello, lane, stream), done),
@@ -72,7 +72,7 @@ class RunningNode implements Node {
     }
     this.controller?.start()
     const broker = this.broker
-    if (broker !== null) this.ready = promised<void>((done) => broker.start(done))
+    if (broker !== null) this.ready = started(broker)
     this.ready.catch(() => undefined)
   }
 
@@ -155,7 +155,7 @@ class RunningNode implements Node {
         heartbeatMs: 100,
         snapshotMaxBytes: config.number('metadata.log.max.record.bytes.between.snapshots'),
       },
-      clusterIdLearned: (id) => this.learnClusterId(id),
+      clusterFormed: (id) => this.learnClusterId(id),
       properties: config.properties,
       sessionTimeoutMs: config.number('broker.session.timeout.ms'),
     }
@@ -183,4 +183,8 @@ class RunningNode implements Node {
       controlledShutdownTimeoutMs: config.number('controlled.shutdown.timeout.ms'),
     }
   }
+}
+
+function started(broker: Broker): Promise<void> {
+  return new Promise((resolve, reject) => broker.start((error) => (error === null ? resolve() : reject(error))))
 }
