@@ -14,6 +14,7 @@ describe('bytes that other programs computed', () => {
   it('CRC-32C of 123456789 is the check value of the polynomial, also through a view', () => {
     expect(records.crc32c(bytesOf('123456789'))).toBe(0xe3069283)
     expect(records.crc32c(bytesOf('xx123456789y'), 2, 11)).toBe(0xe3069283)
+    expect(records.continueCrc32c(records.crc32c(bytesOf('1234')), bytesOf('56789'))).toBe(0xe3069283)
   })
 
   it('a batch of two records is read field by field', () => {

@@ -1,1 +1,19 @@
-export type * from './types.ts'
+export { DEFAULT_LOG_CONFIG } from './log-config.ts'
+export { openLogDirectory } from './log-directory.ts'
+export type {
+  BatchVerdict,
+  CreateLog,
+  DamagedLog,
+  EpochEnd,
+  FlushMode,
+  Generation,
+  LogConfig,
+  LogDirectory,
+  LogDirectoryOptions,
+  LogEvents,
+  LogSlice,
+  OpenedLogs,
+  PartitionLog,
+  TimestampHit,
+  TornLog,
+} from './types.ts'

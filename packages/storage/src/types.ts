@@ -1,4 +1,6 @@
-import type { Done, ErrorCode, IoError, Uuid } from '@millrace/base'
+import type { Done, IoError, Uuid } from '@millrace/base'
+
+export type { BatchVerdict } from '@millrace/records'
 
 /** Raised by truncation: what was begun under an older generation says nothing about the log of a newer one. */
 export type Generation = number
@@ -24,6 +26,8 @@ export interface LogEvents {
   durable(end: number, generation: Generation): void
   /** The log can no longer be served or written: the disk failed. */
   failed(error: IoError): void
+  /** A read met rot: nothing of the log is served or written from now on. `PartitionLog.quarantined` has the reason. */
+  quarantined?(reason: string): void
 }
 
 /** What a read found: whole batches, in order, as parts that are sent as they are and never changed. */
@@ -68,7 +72,10 @@ export interface PartitionLog {
   /** Set when recovery found rot below what was promised: nothing of this log may be served or counted. */
   readonly quarantined: string | null
 
+  /** Before the first append, and whenever the topic's settings change. */
   configure(config: LogConfig): void
+  /** Who hears of this log from now on. A log that was found by `open` tells nobody until then. */
+  attach(events: LogEvents): void
   /**
    * One vectored write of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
    * needed. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
@@ -78,10 +85,15 @@ export interface PartitionLog {
   beginEpoch(epoch: number): void
   /**
    * Whole batches from the one that contains `from`, at most `maxBytes` except that the first batch always comes whole, none that
-   * starts at or above `below`. Served from the tail cache in the same call (returned), else null and `done` is called later.
+   * starts at or above `below`. Served from the tail cache in the same call (returned), else null and `done` is called later. May
+   * give less than there is (a read from disk ends with its segment, and after 8 MiB); nothing at all only at `below` or the end.
+   * Fails with ENOENT below the log start.
    */
   read(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null
-  /** Removes everything at and above `offset`; raises the generation; durable before the next durable report. */
+  /**
+   * Removes everything at and above `offset`, and the whole batch that contains it; raises the generation; durable before the next
+   * durable report. Throws `IoError`.
+   */
   truncate(offset: number): void
   /** Forgets everything and starts empty at `offset` (a follower whose leader's log start is above its end). */
   restart(offset: number): void
@@ -105,7 +117,23 @@ export interface OpenedLogs {
   /** Whether the last stop was clean (its marker was there; it is removed by opening). */
   readonly clean: boolean
   /** Partitions whose recovery cut below the checkpointed watermark, or that are quarantined. */
-  readonly damaged: readonly { readonly topicId: Uuid; readonly partition: number; readonly reason: string }[]
+  readonly damaged: readonly DamagedLog[]
+  /** Partitions that lost an unsynced tail at or above what was promised, which is no damage. */
+  readonly torn: readonly TornLog[]
+}
+
+export interface DamagedLog {
+  readonly topicId: Uuid
+  readonly partition: number
+  readonly reason: string
+}
+
+export interface TornLog {
+  readonly topicId: Uuid
+  readonly partition: number
+  /** The offset at which the log ends now. */
+  readonly endOffset: number
+  readonly lostBytes: number
 }
 
 /** One of `log.dirs`. All its logs share one sync scheduler. */
@@ -142,9 +170,25 @@ export interface CreateLog {
   readonly events: LogEvents
 }
 
+/** `fsync`: durable means synced, before it is promised. `pagecache`: files are synced now and then, in the background. */
 export type FlushMode = 'fsync' | 'pagecache'
 
-/** The outcome of checking a client's batch before it is appended. */
-export type BatchVerdict =
-  | { readonly error: typeof ErrorCode.NONE }
-  | { readonly error: ErrorCode; readonly message: string }
+export interface LogDirectoryOptions {
+  readonly path: string
+  readonly directoryId: Uuid
+  readonly flushMode: FlushMode
+  /** Appends are refused while less than this is free. */
+  readonly reserveBytes: number
+  /** Memory that recent appends may pin, whole network buffers counted. 32 MiB unless given. */
+  readonly tailCacheBytes?: number
+  /** Memory for the indexes of older segments that reads need. 16 MiB unless given. */
+  readonly indexCacheBytes?: number
+  /** Segment files held open at once. 1,024 unless given. */
+  readonly maxOpenFiles?: number
+  /** How long synced files may lag in `pagecache` mode. 60 s unless given. */
+  readonly backgroundFlushMs?: number
+  /** Called after the durable reports of a sync round, which came in the same turn: the moment to send one ack for all. */
+  readonly roundEnded?: () => void
+  /** False for a folder of a topic that the cluster does not know: it is moved to `stray/` and not opened. */
+  readonly known?: (topicId: Uuid, partition: number) => boolean
+}

@@ -1,0 +1,111 @@
+import type { Done, IoError, World } from '@millrace/base'
+import { encodeEpochs, encodeOffsets, parseOffsets } from './checkpoint-text.ts'
+import { folderName, HIGH_WATERMARKS, LEADER_EPOCHS, LOG_STARTS, RECOVERY_POINTS } from './file-names.ts'
+import { eachLimited, inOrder } from './flow.ts'
+import type { SegmentedLog } from './partition-log.ts'
+import { readSmallFile, replaceSmallFile } from './small-file.ts'
+
+const PARALLEL_FILES = 4
+
+/** What the last process wrote of its logs, by folder name. Empty where a file is missing or damaged. */
+export interface Checkpoints {
+  readonly recoveryPoints: ReadonlyMap<string, number>
+  readonly highWatermarks: ReadonlyMap<string, number>
+  readonly logStarts: ReadonlyMap<string, number>
+}
+
+/** The three offset checkpoints of a directory, and the epoch histories of its logs. Writes follow each other. */
+export class DirectoryCheckpoints {
+  private readonly world: World
+  private readonly path: string
+  private running = false
+  private waiting: Done<void>[] = []
+  private clean = false
+
+  constructor(world: World, path: string) {
+    this.world = world
+    this.path = path
+  }
+
+  read(done: Done<Checkpoints>): void {
+    const found = new Map<string, ReadonlyMap<string, number>>()
+    const names = [RECOVERY_POINTS, HIGH_WATERMARKS, LOG_STARTS]
+    const readOne = (name: string, ended: Done<void>): void =>
+      readSmallFile(this.world.disk, `${this.path}/${name}`, (error, bytes) => {
+        const offsets = bytes === null ? null : parseOffsets(bytes)
+        if (bytes !== null && offsets === null)
+          this.world.log.warn({ path: `${this.path}/${name}` }, 'checkpoint is damaged and goes for nothing')
+        found.set(name, offsets ?? new Map())
+        ended(error)
+      })
+    eachLimited(names, names.length, readOne, (error) => {
+      const [recoveryPoints, highWatermarks, logStarts] = names.map(
+        (name) => found.get(name) ?? new Map<string, number>(),
+      )
+      done(error, {
+        recoveryPoints: recoveryPoints ?? new Map(),
+        highWatermarks: highWatermarks ?? new Map(),
+        logStarts: logStarts ?? new Map(),
+      })
+    })
+  }
+
+  /** Writes what the logs are like when the write begins, which is at or after this call. `clean`: nothing is appended any more. */
+  write(logs: () => Iterable<SegmentedLog>, clean: boolean, done: Done<void>): void {
+    this.waiting.push(done)
+    this.clean ||= clean
+    if (!this.running) this.begin(logs)
+  }
+
+  private begin(logs: () => Iterable<SegmentedLog>): void {
+    const served = this.waiting
+    this.waiting = []
+    this.running = true
+    this.writeNow([...logs()], this.clean, (error) => {
+      this.running = false
+      if (this.waiting.length > 0) this.begin(logs)
+      for (const done of served) done(error)
+    })
+  }
+
+  private writeNow(logs: readonly SegmentedLog[], clean: boolean, done: Done<void>): void {
+    const recoveryPoints = new Map<string, number>()
+    const highWatermarks = new Map<string, number>()
+    const logStarts = new Map<string, number>()
+    for (const log of logs) {
+      const name = folderName(log.topic, log.partition)
+      recoveryPoints.set(name, clean && log.quarantined === null ? log.endOffset : log.recoveryPoint)
+      highWatermarks.set(name, Math.max(log.highWatermark, 0))
+      if (log.logStart > (log.segments[0]?.baseOffset ?? 0)) logStarts.set(name, log.logStart)
+    }
+    const { disk } = this.world
+    const file = (name: string, offsets: ReadonlyMap<string, number>) =>
+      replaceSmallFile(disk, this.path, name, encodeOffsets(offsets))
+    inOrder(
+      [
+        // A recovery point says that what is below is not walked again, so the epochs of that part must be on disk first.
+        (ended) => eachLimited(logs, PARALLEL_FILES, (log, one) => this.writeEpochs(log, one), ended),
+        file(RECOVERY_POINTS, recoveryPoints),
+        file(HIGH_WATERMARKS, highWatermarks),
+        file(LOG_STARTS, logStarts),
+      ],
+      done,
+    )
+  }
+
+  private writeEpochs(log: SegmentedLog, done: Done<void>): void {
+    const { version } = log.epochs
+    if (version === log.epochsWritten || log.closed || log.quarantined !== null) return done(null)
+    const content = encodeEpochs(log.epochs.entries)
+    replaceSmallFile(
+      this.world.disk,
+      log.folder,
+      LEADER_EPOCHS,
+      content,
+    )((error: IoError | null) => {
+      if (error === null) log.epochsWritten = version
+      // The folder may have been renamed or removed meanwhile.
+      done(log.closed ? null : error)
+    })
+  }
+}

@@ -1,0 +1,57 @@
+// Kafka's names. Positions have twenty digits, so that a listing sorted by name is sorted by offset.
+const OFFSET_DIGITS = 20
+const MAX_NAME_BYTES = 255
+
+export type SegmentFileKind = 'log' | 'index' | 'timeindex'
+
+export const PARTITION_METADATA = 'partition.metadata'
+export const LEADER_EPOCHS = 'leader-epoch-checkpoint'
+export const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
+export const HIGH_WATERMARKS = 'replication-offset-checkpoint'
+export const LOG_STARTS = 'log-start-offset-checkpoint'
+export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
+/** Folders that were put aside: of unknown topics, quarantined, diverged. Nothing in it is ever opened. */
+export const STRAY = 'stray'
+export const DELETED_FILE = '.deleted'
+const DELETED_FOLDER = '-delete'
+
+/** `00000000000000000042.log` */
+export function segmentFileName(baseOffset: number, kind: SegmentFileKind): string {
+  return `${String(baseOffset).padStart(OFFSET_DIGITS, '0')}.${kind}`
+}
+
+/** The base offset of a segment's log file, or null for any other name. */
+export function baseOffsetOfName(name: string): number | null {
+  const digits = /^(\d{20})\.log$/.exec(name)?.[1]
+  const offset = digits === undefined ? Number.NaN : Number(digits)
+  return Number.isSafeInteger(offset) ? offset : null
+}
+
+/** `<topic>-<partition>` */
+export function folderName(topic: string, partition: number): string {
+  return `${topic}-${partition}`
+}
+
+/** What a folder's name says, or null for one that is no partition's. */
+export function partitionOfFolder(name: string): { topic: string; partition: number } | null {
+  const match = /^([a-zA-Z0-9._-]{1,249})-(0|[1-9]\d{0,9})$/.exec(name)
+  const partition = Number(match?.[2])
+  if (match === null || !(partition < 2 ** 31)) return null
+  return { topic: match[1] as string, partition }
+}
+
+/** `<topic>-<partition>.<id>-delete`, cut from the left part where a file system would refuse the length. */
+export function deletedFolderName(topic: string, partition: number, id: string): string {
+  const suffix = `.${id}${DELETED_FOLDER}`
+  return folderName(topic, partition).slice(0, MAX_NAME_BYTES - suffix.length) + suffix
+}
+
+export function isDeletedFolder(name: string): boolean {
+  return name.endsWith(DELETED_FOLDER)
+}
+
+/** The name under which a folder is put aside. */
+export function strayFolderName(topic: string, partition: number, id: string): string {
+  const suffix = `.${id}-stray`
+  return folderName(topic, partition).slice(0, MAX_NAME_BYTES - suffix.length) + suffix
+}

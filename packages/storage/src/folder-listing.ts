@@ -1,0 +1,27 @@
+import type { DirEntry } from '@millrace/base'
+import { baseOffsetOfName, DELETED_FILE, segmentFileName } from './file-names.ts'
+import type { SegmentFiles } from './segment.ts'
+
+/** What a partition's folder holds. */
+export interface FolderListing {
+  /** By base offset. */
+  readonly segments: readonly SegmentFiles[]
+  /** Names of files that an earlier process had begun to remove, or to write. */
+  readonly leftovers: readonly string[]
+}
+
+/** Sorts a listing out; files that are neither segments nor leftovers are let be. */
+export function readListing(folder: string, entries: readonly DirEntry[]): FolderListing {
+  const sizes = new Map(entries.filter(({ kind }) => kind === 'file').map((entry) => [entry.name, entry]))
+  const segments: SegmentFiles[] = []
+  for (const { name, size, modifiedMs } of sizes.values()) {
+    const baseOffset = baseOffsetOfName(name)
+    if (baseOffset === null) continue
+    const indexBytes = sizes.get(segmentFileName(baseOffset, 'index'))?.size ?? 0
+    const timeIndexBytes = sizes.get(segmentFileName(baseOffset, 'timeindex'))?.size ?? 0
+    segments.push({ baseOffset, folder, size, indexBytes, timeIndexBytes, modifiedMs })
+  }
+  segments.sort((a, b) => a.baseOffset - b.baseOffset)
+  const leftovers = [...sizes.keys()].filter((name) => name.endsWith(DELETED_FILE) || name.endsWith('.tmp'))
+  return { segments, leftovers }
+}

@@ -1,0 +1,116 @@
+import { type Disk, type File, IoError } from '@millrace/base'
+import { IndexTable } from './index-table.ts'
+
+/**
+ * One index of a segment: the entries that are in its file, and those after them that are only in memory yet. Files are written in pieces,
+ * so that the index of a large segment needs little memory. An index is never trusted unseen: who loads it checks it, and rebuilds it.
+ */
+export class IndexFile {
+  readonly path: string
+  readonly width: number
+  /** Entries in the file. */
+  fileCount: number
+  /** The entries of the file while they are in memory; null when they must be read first. */
+  loaded: IndexTable | null
+  tail: IndexTable
+
+  constructor(path: string, width: number, fileCount: number) {
+    this.path = path
+    this.width = width
+    this.fileCount = fileCount
+    this.loaded = fileCount === 0 ? new IndexTable(width) : null
+    this.tail = new IndexTable(width)
+  }
+
+  get count(): number {
+    return this.fileCount + this.tail.count
+  }
+
+  /** The number of leading entries whose key at `at` is at most `key`; null when the file must be loaded to know. */
+  countUpTo(key: number, at: number, wide = false): number | null {
+    const { tail } = this
+    if (tail.count > 0 && (wide ? tail.int64(0, at) : tail.int32(0, at)) <= key)
+      return this.fileCount + tail.countUpTo(key, at, wide)
+    return this.loaded === null ? null : this.loaded.countUpTo(key, at, wide)
+  }
+
+  int32(entry: number, at: number): number {
+    return entry >= this.fileCount
+      ? this.tail.int32(entry - this.fileCount, at)
+      : (this.loaded as IndexTable).int32(entry, at)
+  }
+
+  int64(entry: number, at: number): number {
+    return entry >= this.fileCount
+      ? this.tail.int64(entry - this.fileCount, at)
+      : (this.loaded as IndexTable).int64(entry, at)
+  }
+
+  /** Moves the entries in memory to the file. Throws `IoError`, and nothing has changed then. */
+  spill(disk: Disk): void {
+    if (this.tail.count === 0) return
+    withFile(disk, this.path, 'append', (file) => {
+      // What an earlier process left after the entries that count would be taken for entries.
+      if (file.size !== this.fileCount * this.width) file.truncateNow(this.fileCount * this.width)
+      file.appendNow([this.tail.content])
+    })
+    this.fileCount += this.tail.count
+    this.loaded = null
+    this.tail = new IndexTable(this.width)
+  }
+
+  /** Keeps the first `count` entries. Throws `IoError`. */
+  keep(disk: Disk, count: number): void {
+    this.tail.count = Math.max(0, Math.min(this.tail.count, count - this.fileCount))
+    if (count >= this.fileCount) return
+    withFile(disk, this.path, 'append', (file) => file.truncateNow(count * this.width))
+    this.fileCount = count
+    this.loaded = count === 0 ? new IndexTable(this.width) : null
+  }
+
+  /** The entries of the file, read at once. Throws `IoError`. */
+  readNow(disk: Disk): IndexTable {
+    if (this.loaded !== null) return this.loaded
+    return withFile(disk, this.path, 'read', (file) => {
+      const bytes = new Uint8Array(this.fileCount * this.width)
+      return new IndexTable(this.width, bytes.subarray(0, file.readNow(0, bytes)))
+    })
+  }
+
+  /** The last entry of the file alone, read at once; empty when the file has none. Throws `IoError`. */
+  lastNow(disk: Disk): IndexTable {
+    if (this.fileCount === 0) return new IndexTable(this.width)
+    return withFile(disk, this.path, 'read', (file) => {
+      const bytes = new Uint8Array(this.width)
+      return new IndexTable(this.width, bytes.subarray(0, file.readNow((this.fileCount - 1) * this.width, bytes)))
+    })
+  }
+
+  /** What is in the file counts no longer; it is overwritten when entries are written next. */
+  forget(): void {
+    this.fileCount = 0
+    this.loaded = new IndexTable(this.width)
+    this.tail = new IndexTable(this.width)
+  }
+
+  /** Puts rebuilt entries in the place of those in the file; where the file can not be written they are in memory only. */
+  replace(disk: Disk, table: IndexTable): void {
+    this.fileCount = table.count
+    this.loaded = table
+    try {
+      withFile(disk, this.path, 'create', (file) => file.appendNow([table.content]))
+    } catch (error) {
+      // Whoever loads the file next finds that it is not what it should be, and rebuilds again.
+      if (!(error instanceof IoError)) throw error
+    }
+  }
+}
+
+function withFile<T>(disk: Disk, path: string, how: 'read' | 'append' | 'create', use: (file: File) => T): T {
+  const file = disk.openNow(path, how)
+  try {
+    return use(file)
+  } finally {
+    file.close(() => undefined)
+  }
+}

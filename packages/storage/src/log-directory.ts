@@ -1,0 +1,417 @@
+import { type Done, IoError, type Uuid, type World } from '@millrace/base'
+import { encodeCleanShutdown, encodePartitionMetadata } from './checkpoint-text.ts'
+import { type Checkpoints, DirectoryCheckpoints } from './directory-checkpoints.ts'
+import { DiskSpace } from './disk-space.ts'
+import { EpochHistory } from './epoch-history.ts'
+import {
+  CLEAN_SHUTDOWN,
+  deletedFolderName,
+  folderName,
+  isDeletedFolder,
+  PARTITION_METADATA,
+  partitionOfFolder,
+  segmentFileName,
+  STRAY,
+  strayFolderName,
+} from './file-names.ts'
+import { eachLimited, inOrder } from './flow.ts'
+import { FolderSync } from './folder-sync.ts'
+import { IndexCache } from './index-cache.ts'
+import { DEFAULT_LOG_CONFIG } from './log-config.ts'
+import { type OpenedFolder, openFolder } from './log-opening.ts'
+import type { LogServices } from './log-services.ts'
+import { OpenFiles } from './open-files.ts'
+import { SegmentedLog } from './partition-log.ts'
+import { Reaper } from './reaper.ts'
+import { Segment } from './segment.ts'
+import { readSmallFile, replaceSmallFile } from './small-file.ts'
+import { SyncScheduler } from './sync-scheduler.ts'
+import { TailCache } from './tail-cache.ts'
+import type {
+  CreateLog,
+  DamagedLog,
+  FlushMode,
+  LogDirectory,
+  LogDirectoryOptions,
+  OpenedLogs,
+  PartitionLog,
+  TornLog,
+} from './types.ts'
+
+const MIB = 1024 * 1024
+const DEFAULT_TAIL_BYTES = 32 * MIB
+const DEFAULT_INDEX_BYTES = 16 * MIB
+const DEFAULT_OPEN_FILES = 1024
+const DEFAULT_BACKGROUND_FLUSH_MS = 60_000
+/** Folders opened, and logs created, at once. */
+const PARALLEL_FOLDERS = 16
+
+/**
+ * A log directory on the world's disk. Nothing is read or written before `open`, which must have answered before any other call. The
+ * owner makes sure that no other process uses the directory.
+ */
+export function openLogDirectory(world: World, options: LogDirectoryOptions): LogDirectory {
+  return new FileLogDirectory(world, options)
+}
+
+class FileLogDirectory implements LogDirectory, LogServices {
+  readonly path: string
+  readonly directoryId: Uuid
+  readonly world: World
+  readonly flushMode: FlushMode
+  readonly files: OpenFiles
+  readonly indexes: IndexCache
+  readonly tails: TailCache
+  readonly scheduler: SyncScheduler
+  readonly space: DiskSpace
+  readonly reaper: Reaper
+  failed: IoError | null = null
+  private readonly options: LogDirectoryOptions
+  private readonly checkpoints: DirectoryCheckpoints
+  private readonly names: FolderSync
+  private readonly logs = new Map<string, SegmentedLog>()
+  private creating = 0
+  private readonly creations: (() => void)[] = []
+
+  constructor(world: World, options: LogDirectoryOptions) {
+    this.world = world
+    this.options = options
+    this.path = options.path
+    this.directoryId = options.directoryId
+    this.flushMode = options.flushMode
+    this.files = new OpenFiles(world.disk, options.maxOpenFiles ?? DEFAULT_OPEN_FILES)
+    this.indexes = new IndexCache(world.disk, options.indexCacheBytes ?? DEFAULT_INDEX_BYTES)
+    this.tails = new TailCache(options.tailCacheBytes ?? DEFAULT_TAIL_BYTES)
+    this.space = new DiskSpace({ world, path: options.path, reserveBytes: options.reserveBytes })
+    this.reaper = new Reaper(world)
+    this.checkpoints = new DirectoryCheckpoints(world, options.path)
+    this.names = new FolderSync(world.disk, options.path)
+    this.scheduler = new SyncScheduler({
+      timers: world.timers,
+      clock: world.clock,
+      failed: (error) => this.fail(error),
+      roundEnded: () => options.roundEnded?.(),
+      minimumDelayUs:
+        options.flushMode === 'fsync' ? 0 : (options.backgroundFlushMs ?? DEFAULT_BACKGROUND_FLUSH_MS) * 1000,
+    })
+  }
+
+  get full(): boolean {
+    return this.space.full
+  }
+
+  get usableBytes(): number {
+    return Math.max(0, this.space.freeBytes)
+  }
+
+  get totalBytes(): number {
+    let used = 0
+    for (const log of this.logs.values()) used += log.sizeBytes
+    return used + this.usableBytes
+  }
+
+  open(done: Done<OpenedLogs>): void {
+    new DirectoryOpening(this, this.options, this.checkpoints).run((error, opened) => {
+      if (error !== null) return done(error, { logs: [], clean: false, damaged: [], torn: [] })
+      this.space.start()
+      done(null, opened)
+    })
+  }
+
+  adopt(log: SegmentedLog): void {
+    this.logs.set(folderName(log.topic, log.partition), log)
+  }
+
+  openLogs(): Iterable<SegmentedLog> {
+    return this.logs.values()
+  }
+
+  create(request: CreateLog, done: Done<PartitionLog>): void {
+    const problem = this.refusal(folderName(request.topic, request.partition))
+    if (problem !== null) return void this.world.timers.after(0, () => done(problem, NO_LOG))
+    const begin = (): void => {
+      this.creating++
+      this.createNow(request, (error, log) => {
+        this.creating--
+        this.creations.shift()?.()
+        done(error, log)
+      })
+    }
+    if (this.creating < PARALLEL_FOLDERS) begin()
+    else this.creations.push(begin)
+  }
+
+  private refusal(name: string): IoError | null {
+    if (this.failed !== null) return this.failed
+    return this.logs.has(name) ? new IoError('EEXIST', `${this.path}/${name}`, 'the log is there already') : null
+  }
+
+  private createNow(request: CreateLog, done: Done<PartitionLog>): void {
+    const { topic, topicId, partition, startOffset } = request
+    const { disk, clock } = this.world
+    const folder = `${this.path}/${folderName(topic, partition)}`
+    const segment = Segment.empty(folder, startOffset, clock.wallMs())
+    segment.writable = true
+    const makeSegment = (ended: Done<void>): void =>
+      disk.open(`${folder}/${segmentFileName(startOffset, 'log')}`, 'create', (error, file) => {
+        if (error === null) this.files.keep(segment, file)
+        ended(error)
+      })
+    const steps = [
+      (ended: Done<void>) => disk.mkdir(folder, ended),
+      makeSegment,
+      // Syncs the folder too, and so the segment's name.
+      replaceSmallFile(disk, folder, PARTITION_METADATA, encodePartitionMetadata(topicId)),
+      (ended: Done<void>) => this.names.sync(ended),
+    ]
+    inOrder(steps, (error) => {
+      const refused = error ?? this.refusal(folderName(topic, partition))
+      if (refused !== null) {
+        this.files.close(segment)
+        return done(refused, NO_LOG)
+      }
+      const log = new SegmentedLog(
+        this,
+        {
+          topic,
+          topicId,
+          partition,
+          folder,
+          segments: [segment],
+          epochs: new EpochHistory(),
+          logStart: startOffset,
+          endOffset: startOffset,
+          durableEnd: startOffset,
+          highWatermark: startOffset,
+          quarantined: null,
+          recoveryPoint: startOffset,
+        },
+        request.config,
+      )
+      log.attach(request.events)
+      this.adopt(log)
+      done(null, log)
+    })
+  }
+
+  delete(log: PartitionLog, delayMs: number): void {
+    const own = this.retire(log)
+    const target = `${this.path}/${deletedFolderName(own.topic, own.partition, this.freshId())}`
+    try {
+      this.world.disk.renameNow(own.folder, target)
+    } catch (error) {
+      return this.fail(error as IoError)
+    }
+    this.names.sync((error) => error !== null && this.fail(error))
+    this.reaper.removeLater([target], delayMs)
+  }
+
+  moveAside(log: PartitionLog, done: Done<void>): void {
+    const own = this.retire(log)
+    this.putAside(own.folder, strayFolderName(own.topic, own.partition, this.freshId()), done)
+  }
+
+  /** Moves a folder into `stray/`, durably. */
+  putAside(folder: string, name: string, done: Done<void>): void {
+    const { disk } = this.world
+    const stray = `${this.path}/${STRAY}`
+    inOrder(
+      [
+        (ended) => disk.mkdir(stray, ended),
+        (ended) => disk.rename(folder, `${stray}/${name}`, ended),
+        (ended) => disk.syncDir(stray, ended),
+        (ended) => this.names.sync(ended),
+      ],
+      (error) => {
+        this.world.log.warn({ path: folder, to: `${stray}/${name}`, error }, 'folder put aside')
+        done(error)
+      },
+    )
+  }
+
+  replace(log: PartitionLog, offset: number, done: Done<PartitionLog>): void {
+    const own = log as SegmentedLog
+    const { topic, topicId, partition, config, events } = own
+    this.moveAside(log, (error) => {
+      if (error !== null) return done(error, NO_LOG)
+      this.create({ topic, topicId, partition, config, startOffset: offset, events }, done)
+    })
+  }
+
+  /** The log is this directory's no more; its name is free. */
+  private retire(log: PartitionLog): SegmentedLog {
+    const own = log as SegmentedLog
+    own.release()
+    this.logs.delete(folderName(own.topic, own.partition))
+    return own
+  }
+
+  freshId(): string {
+    const bytes = new Uint8Array(16)
+    this.world.random.fill(bytes)
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+  }
+
+  checkpoint(done: Done<void>): void {
+    if (this.failed !== null) return void this.world.timers.after(0, () => done(this.failed))
+    this.checkpoints.write(
+      () => this.logs.values(),
+      false,
+      (error) => {
+        // A full disk passes; what was there before is still there.
+        if (error !== null && error.code !== 'ENOSPC') this.fail(error)
+        done(error)
+      },
+    )
+  }
+
+  lowerCheckpoint(done: (error: IoError | null) => void): void {
+    this.checkpoint(done)
+  }
+
+  fail(error: IoError): void {
+    if (this.failed !== null) return
+    this.failed = error
+    this.world.log.error({ path: this.path, error }, 'log directory failed, nothing of it is served any more')
+    this.scheduler.end()
+    this.space.end()
+    this.reaper.end()
+    for (const log of this.logs.values()) log.events.failed(error)
+  }
+
+  close(done: Done<void>): void {
+    const finish: Done<void> = (error) => {
+      for (const log of this.logs.values()) log.release()
+      this.scheduler.end()
+      this.space.end()
+      this.reaper.end()
+      done(error)
+    }
+    if (this.failed !== null) return void this.world.timers.after(0, () => finish(this.failed))
+    for (const log of this.logs.values()) log.settle()
+    const { disk } = this.world
+    inOrder(
+      [
+        (ended) => this.scheduler.drain(ended),
+        (ended) => {
+          for (const log of this.logs.values()) log.stop()
+          this.checkpoints.write(() => this.logs.values(), true, ended)
+        },
+        replaceSmallFile(disk, this.path, CLEAN_SHUTDOWN, encodeCleanShutdown(-1)),
+      ],
+      finish,
+    )
+  }
+}
+
+/** Stands where a failed call has no value; callers look at the error first. */
+const NO_LOG = null as unknown as PartitionLog
+
+/** Finds what a directory holds, recovers what was not stopped cleanly, and takes the marker away before anything is written. */
+class DirectoryOpening {
+  private readonly directory: FileLogDirectory
+  private readonly options: LogDirectoryOptions
+  private readonly store: DirectoryCheckpoints
+  private clean = false
+  private found: Checkpoints = { recoveryPoints: new Map(), highWatermarks: new Map(), logStarts: new Map() }
+  private readonly logs: SegmentedLog[] = []
+  private readonly damaged: DamagedLog[] = []
+  private readonly torn: TornLog[] = []
+
+  constructor(directory: FileLogDirectory, options: LogDirectoryOptions, store: DirectoryCheckpoints) {
+    this.directory = directory
+    this.options = options
+    this.store = store
+  }
+
+  run(done: Done<OpenedLogs>): void {
+    inOrder(
+      [
+        (ended) => this.directory.world.disk.mkdir(this.options.path, ended),
+        (ended) => this.readCheckpoints(ended),
+        (ended) => this.openFolders(ended),
+        // In this order: beside the marker a recovery point is the end of a log, and a running log promises less than that.
+        (ended) => this.removeMarker(ended),
+        (ended) => this.store.write(() => this.directory.openLogs(), false, ended),
+      ],
+      (error) => done(error, { logs: this.logs, clean: this.clean, damaged: this.damaged, torn: this.torn }),
+    )
+  }
+
+  private readCheckpoints(done: Done<void>): void {
+    const { disk } = this.directory.world
+    readSmallFile(disk, `${this.options.path}/${CLEAN_SHUTDOWN}`, (error, marker) => {
+      this.clean = marker !== null
+      if (error !== null) return done(error)
+      this.store.read((failed, found) => {
+        this.found = found
+        done(failed)
+      })
+    })
+  }
+
+  private openFolders(done: Done<void>): void {
+    const { disk } = this.directory.world
+    const { path } = this.options
+    disk.list(path, (error, entries) => {
+      if (error !== null) return done(error)
+      const folders = entries.filter(({ kind }) => kind === 'directory').map(({ name }) => name)
+      const deleted = folders.filter(isDeletedFolder)
+      this.directory.reaper.removeLater(
+        deleted.map((name) => `${path}/${name}`),
+        0,
+      )
+      const partitions = folders.filter((name) => !isDeletedFolder(name) && partitionOfFolder(name) !== null)
+      eachLimited(partitions, PARALLEL_FOLDERS, (name, ended) => this.openOne(name, ended), done)
+    })
+  }
+
+  private openOne(name: string, done: Done<void>): void {
+    const { directory, options } = this
+    const { topic, partition } = partitionOfFolder(name) as { topic: string; partition: number }
+    const { world, files, reaper, flushMode } = directory
+    const known = options.known ?? ((): boolean => true)
+    const request = { world, files, reaper, flushMode, path: options.path, name, topic, partition, known }
+    openFolder({ ...request, checkpoints: this.found, clean: this.clean }, (error, opened) => {
+      if (error !== null) return done(error)
+      if (opened.kind === 'log') {
+        this.adopt(opened)
+        return done(null)
+      }
+      if (opened.kind === 'unfinished') return world.disk.remove(`${options.path}/${name}`, done)
+      world.log.warn({ path: `${options.path}/${name}`, reason: opened.reason }, 'folder is of no known partition')
+      directory.putAside(`${options.path}/${name}`, strayFolderName(topic, partition, directory.freshId()), done)
+    })
+  }
+
+  private adopt({ state, recovered }: OpenedFolder & { kind: 'log' }): void {
+    const log = new SegmentedLog(this.directory, state, DEFAULT_LOG_CONFIG)
+    this.directory.adopt(log)
+    this.logs.push(log)
+    if (recovered === null) return
+    const { topicId, partition } = state
+    const { quarantined, lostBytes, endOffset, detail } = recovered
+    const promised = this.found.highWatermarks.get(folderName(state.topic, partition)) ?? 0
+    const fields = { path: state.folder, endOffset, lostBytes, detail }
+    if (quarantined !== null) {
+      this.directory.world.log.error({ ...fields, reason: quarantined }, 'log quarantined')
+      this.damaged.push({ topicId, partition, reason: quarantined })
+    } else if (endOffset < promised) {
+      const reason = `cut at offset ${endOffset}, below the watermark ${promised}`
+      this.directory.world.log.error({ ...fields, promised }, 'log lost its tail below the watermark')
+      this.damaged.push({ topicId, partition, reason })
+    }
+    if (quarantined !== null || lostBytes === 0) return
+    this.directory.world.log.warn(fields, 'torn tail cut')
+    this.torn.push({ topicId, partition, endOffset, lostBytes })
+  }
+
+  private removeMarker(done: Done<void>): void {
+    if (!this.clean) return done(null)
+    const { disk } = this.directory.world
+    disk.remove(`${this.options.path}/${CLEAN_SHUTDOWN}`, (error) => {
+      if (error !== null) return done(error)
+      disk.syncDir(this.options.path, done)
+    })
+  }
+}

@@ -1,0 +1,187 @@
+import { type Done, IoError, type Uuid, type World } from '@millrace/base'
+import { parseEpochs, parsePartitionMetadata } from './checkpoint-text.ts'
+import type { Checkpoints } from './directory-checkpoints.ts'
+import { EpochHistory } from './epoch-history.ts'
+import { LEADER_EPOCHS, PARTITION_METADATA, segmentFileName } from './file-names.ts'
+import { type FolderListing, readListing } from './folder-listing.ts'
+import { type Recovered, recoverLog } from './log-recovery.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { LogState } from './partition-log.ts'
+import type { Reaper } from './reaper.ts'
+import { Segment } from './segment.ts'
+import { readSmallFile } from './small-file.ts'
+import type { FlushMode } from './types.ts'
+
+export interface OpeningRequest {
+  readonly world: World
+  readonly files: OpenFiles
+  readonly reaper: Reaper
+  readonly flushMode: FlushMode
+  readonly path: string
+  readonly name: string
+  readonly topic: string
+  readonly partition: number
+  readonly checkpoints: Checkpoints
+  /** The last stop was clean: nothing is walked unless the folder contradicts the checkpoints. */
+  readonly clean: boolean
+  readonly known: (topicId: Uuid, partition: number) => boolean
+}
+
+/** What became of one folder. */
+export type OpenedFolder =
+  | { readonly kind: 'log'; readonly state: LogState; readonly recovered: Recovered | null }
+  /** A creation that was never finished: nothing was ever appended. */
+  | { readonly kind: 'unfinished' }
+  | { readonly kind: 'foreign'; readonly reason: string }
+
+/** Opens the log in one folder. Fails only when the disk does. */
+export function openFolder(request: OpeningRequest, done: Done<OpenedFolder>): void {
+  new Opening(request, done).start()
+}
+
+class Opening {
+  private readonly request: OpeningRequest
+  private readonly done: Done<OpenedFolder>
+  private readonly folder: string
+  private topicId: Uuid = ''
+  private listing: FolderListing = { segments: [], leftovers: [] }
+
+  constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
+    this.request = request
+    this.done = done
+    this.folder = `${request.path}/${request.name}`
+  }
+
+  start(): void {
+    const { disk } = this.request.world
+    disk.list(this.folder, (error, entries) => {
+      if (error !== null) return this.failed(error)
+      this.listing = readListing(this.folder, entries)
+      readSmallFile(disk, `${this.folder}/${PARTITION_METADATA}`, (unread, bytes) => {
+        if (unread !== null) return this.failed(unread)
+        this.identify(bytes)
+      })
+    })
+  }
+
+  private identify(metadata: Uint8Array | null): void {
+    const empty = this.listing.segments.every(({ size }) => size === 0)
+    const topicId = metadata === null ? null : parsePartitionMetadata(metadata)
+    if (topicId === null && empty) return this.done(null, { kind: 'unfinished' })
+    if (topicId === null) return this.done(null, { kind: 'foreign', reason: 'no topic id is recorded for it' })
+    this.topicId = topicId
+    if (!this.request.known(topicId, this.request.partition))
+      return this.done(null, { kind: 'foreign', reason: `topic id ${topicId} is not of this cluster` })
+    readSmallFile(this.request.world.disk, `${this.folder}/${LEADER_EPOCHS}`, (error, bytes) => {
+      if (error !== null) return this.failed(error)
+      const starts = bytes === null ? null : parseEpochs(bytes)
+      this.open(starts === null ? null : new EpochHistory(starts))
+    })
+  }
+
+  private open(epochs: EpochHistory | null): void {
+    const { reaper, clean } = this.request
+    const { leftovers } = this.listing
+    reaper.removeLater(
+      leftovers.map((name) => `${this.folder}/${name}`),
+      0,
+    )
+    const segments = this.listing.segments.map((files) => new Segment(files))
+    const promised = this.promised()
+    if (segments.length === 0) return this.openWithout(promised)
+    const empty = segments.every(({ size }) => size === 0)
+    const last = segments.at(-1) as Segment
+    // A checkpoint is written at a clean stop only for what it knew, and an epoch history only once there is an epoch.
+    const trusted =
+      clean && promised.recoveryPoint >= last.baseOffset && (epochs !== null || empty) && this.hasRecoveryPoint()
+    if (trusted)
+      return this.finish(
+        segments,
+        { ...promised, endOffset: promised.recoveryPoint, epochs: epochs ?? new EpochHistory() },
+        null,
+      )
+    this.recover(segments, epochs, promised)
+  }
+
+  private promised(): { recoveryPoint: number; highWatermark: number; logStart: number } {
+    const { checkpoints, name } = this.request
+    return {
+      recoveryPoint: checkpoints.recoveryPoints.get(name) ?? 0,
+      highWatermark: checkpoints.highWatermarks.get(name) ?? 0,
+      logStart: checkpoints.logStarts.get(name) ?? 0,
+    }
+  }
+
+  private hasRecoveryPoint(): boolean {
+    return this.request.checkpoints.recoveryPoints.has(this.request.name)
+  }
+
+  /** No segment at all: what was promised is gone, or nothing was ever promised and the first file is made again. */
+  private openWithout(promised: { recoveryPoint: number; highWatermark: number; logStart: number }): void {
+    const { world, files } = this.request
+    const offset = Math.max(promised.recoveryPoint, promised.highWatermark, promised.logStart)
+    const segment = Segment.empty(this.folder, promised.logStart, world.clock.wallMs())
+    world.disk.open(`${this.folder}/${segmentFileName(segment.baseOffset, 'log')}`, 'append', (error, file) => {
+      if (error !== null) return this.failed(error)
+      segment.writable = true
+      files.keep(segment, file)
+      const quarantined = offset > 0 ? `every segment is gone, the log was promised up to offset ${offset}` : null
+      const recovered = {
+        epochs: new EpochHistory(),
+        endOffset: segment.baseOffset,
+        quarantined,
+        lostBytes: 0,
+        detail: '',
+      }
+      world.disk.syncDir(this.folder, (unsynced) => {
+        if (unsynced !== null) return this.failed(unsynced)
+        this.finish([segment], { ...promised, endOffset: segment.baseOffset, epochs: recovered.epochs }, recovered)
+      })
+    })
+  }
+
+  private recover(
+    segments: Segment[],
+    epochs: EpochHistory | null,
+    promised: { recoveryPoint: number; highWatermark: number; logStart: number },
+  ): void {
+    const { world, files, reaper, flushMode } = this.request
+    const request = { disk: world.disk, files, reaper, flushMode, folder: this.folder, segments, epochs, ...promised }
+    recoverLog(request, (error, recovered) => {
+      if (error !== null) return this.failed(error)
+      this.finish(segments, { ...promised, endOffset: recovered.endOffset, epochs: recovered.epochs }, recovered)
+    })
+  }
+
+  private finish(
+    segments: Segment[],
+    known: { recoveryPoint: number; highWatermark: number; logStart: number; endOffset: number; epochs: EpochHistory },
+    recovered: Recovered | null,
+  ): void {
+    const { topic, partition } = this.request
+    const first = segments[0] as Segment
+    const quarantined = recovered?.quarantined ?? null
+    const logStart = Math.min(Math.max(first.baseOffset, known.logStart), Math.max(known.endOffset, first.baseOffset))
+    const highWatermark =
+      quarantined === null ? Math.min(Math.max(known.highWatermark, logStart), known.endOffset) : known.highWatermark
+    const state: LogState = {
+      topic,
+      topicId: this.topicId,
+      partition,
+      folder: this.folder,
+      segments,
+      epochs: known.epochs,
+      logStart,
+      endOffset: known.endOffset,
+      durableEnd: known.endOffset,
+      highWatermark,
+      quarantined,
+      recoveryPoint: known.recoveryPoint,
+    }
+    this.done(null, { kind: 'log', state, recovered })
+  }
+
+  private failed(error: IoError): void {
+    this.done(error, { kind: 'unfinished' })
+  }
+}

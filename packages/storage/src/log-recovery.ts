@@ -1,0 +1,228 @@
+import { type Disk, type Done, IoError } from '@millrace/base'
+import { baseOffset, lastOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
+import { walkBatches } from './batch-walk.ts'
+import { EpochHistory } from './epoch-history.ts'
+import { DELETED_FILE } from './file-names.ts'
+import { eachLimited, inOrder } from './flow.ts'
+import { segmentAt } from './log-reads.ts'
+import type { OpenFiles } from './open-files.ts'
+import type { Reaper } from './reaper.ts'
+import type { Segment } from './segment.ts'
+import type { FlushMode } from './types.ts'
+
+/** The interval of a topic is not known yet when its log is recovered; any interval makes a right index. */
+const INDEX_INTERVAL_BYTES = 4096
+
+export interface RecoveryRequest {
+  readonly disk: Disk
+  readonly files: OpenFiles
+  readonly reaper: Reaper
+  readonly flushMode: FlushMode
+  readonly folder: string
+  /** By base offset; at least one. */
+  readonly segments: Segment[]
+  /** Null where the checkpoint is missing or damaged: then everything is walked. */
+  readonly epochs: EpochHistory | null
+  readonly recoveryPoint: number
+  readonly highWatermark: number
+}
+
+export interface Recovered {
+  readonly epochs: EpochHistory
+  readonly endOffset: number
+  /** Nothing was changed then. */
+  readonly quarantined: string | null
+  readonly lostBytes: number
+  /** What was found where the log ends now; empty when it was whole. */
+  readonly detail: string
+}
+
+/**
+ * Makes a log whole that was not stopped cleanly: walks it from the recovery point on, remakes its indexes and epochs, and decides
+ * what damage means. At or after what was promised it is a torn tail, which is cut; before, it is rot, and nothing is touched. Ends
+ * with a sync, because bytes that are merely readable after a crash are not durable. Fails only when that sync does.
+ */
+export function recoverLog(request: RecoveryRequest, done: Done<Recovered>): void {
+  new Recovery(request, done).start()
+}
+
+class Recovery {
+  private readonly request: RecoveryRequest
+  private readonly done: Done<Recovered>
+  private readonly epochs: EpochHistory
+  private readonly firstWalked: number
+  /** The offset that the next batch may not be below. */
+  private next: number
+  private detail = ''
+
+  constructor(request: RecoveryRequest, done: Done<Recovered>) {
+    this.request = request
+    this.done = done
+    const from = request.epochs === null ? 0 : request.recoveryPoint
+    this.firstWalked = request.segments.indexOf(segmentAt(request.segments, from))
+    this.epochs = request.epochs ?? new EpochHistory()
+    this.next = (request.segments[this.firstWalked] as Segment).baseOffset
+  }
+
+  start(): void {
+    const { request } = this
+    const first = request.segments[this.firstWalked] as Segment
+    let position = 0
+    try {
+      if (request.epochs === null) first.index.forget()
+      else {
+        const start = first.resumeAt(
+          { disk: request.disk, files: request.files, indexIntervalBytes: INDEX_INTERVAL_BYTES },
+          request.recoveryPoint,
+        )
+        position = start.position
+        this.next = start.endOffset
+      }
+    } catch (error) {
+      return this.failed(error)
+    }
+    // What is cached beyond this point is told again by the batches.
+    this.epochs.truncateEnd(this.next)
+    this.walk(this.firstWalked, position)
+  }
+
+  private walk(at: number, from: number): void {
+    const segment = this.request.segments[at]
+    if (segment === undefined) return this.judge(at - 1, null)
+    if (at > this.firstWalked) {
+      segment.index.forget()
+      if (segment.baseOffset < this.next) {
+        this.detail = `segment ${segment.baseOffset} begins below offset ${this.next}`
+        return this.judge(at, 0)
+      }
+      this.next = segment.baseOffset
+    }
+    const visit = (bytes: Uint8Array, where: number, position: number, size: number): boolean =>
+      this.visit(segment, { bytes, at: where, position, size })
+    const walk = { path: segment.logPath, from, to: segment.size, checkCrc: true, visit }
+    walkBatches(this.request.disk, walk, (error, end) => {
+      if (error !== null) return this.failed(error)
+      if (end.why === 'end') return this.walk(at + 1, 0)
+      if (end.why === 'damage') this.detail = end.detail
+      this.judge(at, end.position)
+    })
+  }
+
+  private visit(segment: Segment, batch: { bytes: Uint8Array; at: number; position: number; size: number }): boolean {
+    const { bytes, at, position, size } = batch
+    const base = baseOffset(bytes, at)
+    const epoch = leaderEpoch(bytes, at)
+    if (base < this.next) this.detail = `a batch at offset ${base} where ${this.next} or more was due`
+    else if (epoch < this.epochs.lastEpoch) this.detail = `epoch ${epoch} after ${this.epochs.lastEpoch}`
+    else if (lastOffset(bytes, at) - segment.baseOffset >= 2 ** 31)
+      this.detail = `offset ${base} is not of this segment`
+    if (this.detail !== '') return false
+    if (epoch > this.epochs.lastEpoch) this.epochs.assign(epoch, base)
+    if (position === 0) segment.firstTimestamp = maxTimestamp(bytes, at)
+    const last = lastOffset(bytes, at) - segment.baseOffset
+    segment.index.add({ position, size, lastOffset: last, maxTimestamp: maxTimestamp(bytes, at) }, INDEX_INTERVAL_BYTES)
+    this.next = nextOffset(bytes, at)
+    return true
+  }
+
+  /** The walk ended in segment number `at`: at `position`, or with the log where that is null. */
+  private judge(at: number, position: number | null): void {
+    const { recoveryPoint, highWatermark, flushMode } = this.request
+    // In page-cache mode the watermark may run ahead of the disk: a tail that is lost there was never promised to survive.
+    const promised = flushMode === 'fsync' ? Math.max(recoveryPoint, highWatermark) : recoveryPoint
+    if (this.next < promised) {
+      const found = position === null ? 'the log ends there' : this.detail
+      return this.finish(`at offset ${this.next}, below the promised ${promised}: ${found}`, 0)
+    }
+    let lostBytes = 0
+    try {
+      if (position !== null) lostBytes = this.cut(at, position)
+      this.settle()
+    } catch (error) {
+      return this.failed(error)
+    }
+    this.sync((error) => {
+      if (error === null) this.finish(null, lostBytes)
+      else this.done(error, this.outcome(null, lostBytes))
+    })
+  }
+
+  private cut(at: number, position: number): number {
+    const { segments, files } = this.request
+    // A segment of which nothing is left goes too, unless it is the only one or begins exactly where the log ends.
+    const empty = position === 0 && at > 0 && (segments[at] as Segment).baseOffset !== this.next
+    const keep = empty ? at : at + 1
+    let lost = 0
+    for (const segment of segments.splice(keep).reverse()) {
+      lost += segment.size
+      this.remove(segment)
+    }
+    const last = segments.at(-1) as Segment
+    last.writable = true
+    if (empty || position === last.size) return lost
+    lost += last.size - position
+    files.now(last).truncateNow(position)
+    last.size = position
+    return lost
+  }
+
+  private remove(segment: Segment): void {
+    const { files, reaper } = this.request
+    segment.removed = true
+    files.close(segment)
+    const renamed = segment.paths.map((path) => reaper.renameAway(path, DELETED_FILE))
+    reaper.removeLater(
+      renamed.filter((path) => path !== null),
+      0,
+    )
+  }
+
+  /** Writes the remade indexes; the last segment goes on from here. */
+  private settle(): void {
+    const { segments, disk } = this.request
+    const last = segments.at(-1) as Segment
+    for (const segment of segments.slice(this.firstWalked)) {
+      if (segment !== last) segment.index.finish()
+      try {
+        segment.index.spill(disk)
+      } catch (error) {
+        // An index is a cache: entries stay in memory, and a file that lacks them is remade when it is needed.
+        if (!(error instanceof IoError)) throw error
+      }
+    }
+    last.awake = true
+    last.writable = true
+  }
+
+  private sync(done: Done<void>): void {
+    const { segments, files, disk, folder } = this.request
+    const walked = segments.slice(this.firstWalked)
+    inOrder(
+      [
+        (ended) =>
+          eachLimited(
+            walked,
+            1,
+            (segment, one) => files.later(segment, (error, file) => (error === null ? file.sync(one) : one(error))),
+            ended,
+          ),
+        (ended) => disk.syncDir(folder, ended),
+      ],
+      done,
+    )
+  }
+
+  private finish(quarantined: string | null, lostBytes: number): void {
+    this.done(null, this.outcome(quarantined, lostBytes))
+  }
+
+  private outcome(quarantined: string | null, lostBytes: number): Recovered {
+    return { epochs: this.epochs, endOffset: this.next, quarantined, lostBytes, detail: this.detail }
+  }
+
+  /** What can not be read is as good as rotten. */
+  private failed(error: unknown): void {
+    if (!(error instanceof IoError)) throw error
+    this.finish(error.message, 0)
+  }
+}

@@ -1,0 +1,98 @@
+import type { Disk, Done, File, IoError } from '@millrace/base'
+
+/** Whoever has a file that may be open. One object a file, for as long as the file has one name. */
+export interface FileOwner {
+  readonly logPath: string
+  /** Only a file that gets appends is opened for them. */
+  readonly writable: boolean
+  /** Written and not synced: its handle must live until then, because a sync of another handle may not tell of a failure. */
+  readonly unsynced: boolean
+}
+
+interface Handle {
+  readonly file: File
+  readonly writable: boolean
+}
+
+/** Keeps at most so many log files open, and closes those that were not used for the longest time. */
+export class OpenFiles {
+  private readonly disk: Disk
+  private readonly limit: number
+  /** In order of use. */
+  private readonly handles = new Map<FileOwner, Handle>()
+  private readonly opening = new Map<FileOwner, Done<File>[]>()
+
+  constructor(disk: Disk, limit: number) {
+    this.disk = disk
+    this.limit = limit
+  }
+
+  get count(): number {
+    return this.handles.size
+  }
+
+  /** The open file, or null. */
+  peek(owner: FileOwner): File | null {
+    const handle = this.handles.get(owner)
+    return handle === undefined || (owner.writable && !handle.writable) ? null : handle.file
+  }
+
+  /** The file, opened at once where it is not open. Throws `IoError`. */
+  now(owner: FileOwner): File {
+    const handle = this.handles.get(owner)
+    if (handle !== undefined && (handle.writable || !owner.writable)) {
+      this.handles.delete(owner)
+      this.handles.set(owner, handle)
+      return handle.file
+    }
+    const file = this.disk.openNow(owner.logPath, owner.writable ? 'append' : 'read')
+    return this.keep(owner, file)
+  }
+
+  /** A file that was just made. */
+  keep(owner: FileOwner, file: File): File {
+    this.close(owner)
+    this.handles.set(owner, { file, writable: owner.writable })
+    this.trim()
+    return file
+  }
+
+  /** The file, opened in the background where it is not open; `done` may be called within the call. */
+  later(owner: FileOwner, done: Done<File>): void {
+    if (this.peek(owner) !== null) return done(null, this.now(owner))
+    const waiting = this.opening.get(owner)
+    if (waiting !== undefined) return void waiting.push(done)
+    const waiters = [done]
+    this.opening.set(owner, waiters)
+    this.disk.open(owner.logPath, 'read', (error, file) => {
+      this.opening.delete(owner)
+      this.opened(owner, waiters, error, file)
+    })
+  }
+
+  // oxlint-disable-next-line max-params -- the two arguments of a callback, and whom it is for.
+  private opened(owner: FileOwner, waiters: readonly Done<File>[], error: IoError | null, file: File): void {
+    const present = error === null ? this.peek(owner) : null
+    // Somebody may have opened it at once meanwhile, or made it writable: then this handle serves these reads only.
+    if (error === null && present === null && !owner.writable) this.keep(owner, file)
+    for (const done of waiters) done(error, file)
+    if (error === null && this.peek(owner) !== file) file.close(() => undefined)
+  }
+
+  /** Closes the file once its reads have ended; nothing when it is not open. */
+  close(owner: FileOwner): void {
+    const handle = this.handles.get(owner)
+    if (handle === undefined) return
+    this.handles.delete(owner)
+    handle.file.close(() => undefined)
+  }
+
+  private trim(): void {
+    if (this.handles.size <= this.limit) return
+    for (const owner of this.handles.keys()) {
+      if (owner.unsynced) continue
+      this.close(owner)
+      if (this.handles.size <= this.limit) return
+    }
+  }
+}

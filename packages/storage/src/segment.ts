@@ -1,0 +1,245 @@
+import { type Disk, type File, IoError } from '@millrace/base'
+import { BATCH_HEADER_BYTES, batchBytes, lastOffset, maxTimestamp, nextOffset } from '@millrace/records'
+import { headerProblem, walkHeadersNow } from './batch-walk.ts'
+import { segmentFileName } from './file-names.ts'
+import { type IndexTable, OFFSET_ENTRY_BYTES, TIME_ENTRY_BYTES } from './index-table.ts'
+import type { FileOwner, OpenFiles } from './open-files.ts'
+import { type IndexedBatch, type IndexedPosition, SegmentIndex } from './segment-index.ts'
+
+/** Relative offsets and positions are int32 in the index files. */
+const MAX_RELATIVE = 2 ** 31 - 1
+
+export interface SegmentFiles {
+  readonly baseOffset: number
+  readonly folder: string
+  readonly size: number
+  /** Bytes; 0 for a file that is missing. */
+  readonly indexBytes: number
+  readonly timeIndexBytes: number
+  /** Milliseconds since 1970. */
+  readonly modifiedMs: number
+}
+
+/** Where a truncation cuts: the batches before `position` stay, and `endOffset` follows them. */
+export interface Cut {
+  readonly position: number
+  readonly endOffset: number
+}
+
+/**
+ * One segment: a log file and its indexes. Until it is needed nothing but its name and size is known; it is `awake` when the
+ * state that appends go on with is known too.
+ */
+export class Segment implements FileOwner {
+  readonly baseOffset: number
+  readonly folder: string
+  readonly logPath: string
+  /** Bytes of whole batches. */
+  size: number
+  modifiedMs: number
+  /** The last segment of a log gets appends. */
+  writable = false
+  /** Written since the last sync began. */
+  dirty = false
+  syncing = false
+  /** Its name is gone; readers that still have it open finish. */
+  removed = false
+  awake = false
+  /** The largest timestamp of the first batch, which the age of the segment is measured from; -1 for none. */
+  firstTimestamp = -1
+  /** The random part of `segment.ms`, drawn once. */
+  jitterMs = 0
+  /** The index files hold entries that no sync has covered. */
+  indexDirty = false
+  readonly index: SegmentIndex
+
+  constructor(files: SegmentFiles) {
+    this.baseOffset = files.baseOffset
+    this.folder = files.folder
+    this.logPath = `${files.folder}/${segmentFileName(files.baseOffset, 'log')}`
+    this.size = files.size
+    this.modifiedMs = files.modifiedMs
+    this.index = new SegmentIndex(
+      this.logPath.slice(0, -'.log'.length),
+      wholeEntries(files.indexBytes, OFFSET_ENTRY_BYTES),
+      wholeEntries(files.timeIndexBytes, TIME_ENTRY_BYTES),
+    )
+  }
+
+  /** A new, empty one; its files are made by who keeps the handle. */
+  static empty(folder: string, baseOffset: number, nowMs: number): Segment {
+    const segment = new Segment({ baseOffset, folder, size: 0, indexBytes: 0, timeIndexBytes: 0, modifiedMs: nowMs })
+    segment.awake = true
+    return segment
+  }
+
+  get unsynced(): boolean {
+    return this.dirty || this.syncing
+  }
+
+  get paths(): readonly string[] {
+    return [this.logPath, this.index.offsets.path, this.index.times.path]
+  }
+
+  relative(offset: number): number {
+    return Math.min(offset - this.baseOffset, MAX_RELATIVE)
+  }
+
+  /** Whether a batch that ends with `lastOffset` and these bytes may be added by the index's number format. */
+  canHold(lastOffset: number, bytes: number): boolean {
+    return lastOffset - this.baseOffset <= MAX_RELATIVE && this.size + bytes <= MAX_RELATIVE
+  }
+
+  /** Counts a batch that was written at the end. */
+  // oxlint-disable-next-line max-params -- a batch where it lies, on the append path.
+  added(bytes: Uint8Array, at: number, size: number, indexIntervalBytes: number): void {
+    if (this.size === 0) this.firstTimestamp = maxTimestamp(bytes, at)
+    this.index.add(this.indexed(bytes, at, this.size, size), indexIntervalBytes)
+    this.size += size
+  }
+
+  // oxlint-disable-next-line max-params -- a batch where it lies.
+  private indexed(bytes: Uint8Array, at: number, position: number, size: number): IndexedBatch {
+    return {
+      position,
+      size,
+      lastOffset: lastOffset(bytes, at) - this.baseOffset,
+      maxTimestamp: maxTimestamp(bytes, at),
+    }
+  }
+
+  /**
+   * Reads what appends go on with, from the last index entries on; indexes that do not fit the log are made anew. `endOffset` is
+   * what the log must end with. Throws `IoError`.
+   */
+  wake(from: SegmentSources, endOffset: number): void {
+    if (this.awake) return
+    const file = from.files.now(this)
+    if (file.size !== this.size)
+      throw new IoError('EIO', this.logPath, `${file.size} bytes where ${this.size} were expected`)
+    const end = this.walkOn(file, this.resumeAtLast(from.disk, file), from.indexIntervalBytes, () => true)
+    if (this.size > 0 && end.endOffset !== endOffset)
+      throw new IoError('EIO', this.logPath, `it ends at offset ${end.endOffset}, the log at ${endOffset}`)
+    this.awake = true
+  }
+
+  /** Where a truncation to `offset` cuts; the indexes are cut with it. Throws `IoError`. */
+  cutAt(from: SegmentSources, offset: number): Cut {
+    const file = from.files.now(this)
+    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1))
+    const cut = this.walkOn(file, start, from.indexIntervalBytes, (bytes, at) => nextOffset(bytes, at) <= offset)
+    this.awake = true
+    return cut
+  }
+
+  /**
+   * Where a recovery that must look at everything from `offset` on begins; the indexes are cut to what lies before. What is not
+   * trusted is made anew by the walk. Throws `IoError`.
+   */
+  resumeAt(from: SegmentSources, offset: number): Cut {
+    const file = from.files.now(this)
+    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1))
+    if (start.position > 0) this.readFirstTimestamp(file)
+    return start
+  }
+
+  private resumeAtLast(disk: Disk, file: File): Cut {
+    const { index } = this
+    const lastOffset = attempt(() => index.offsets.lastNow(disk))
+    const lastTime = attempt(() => index.times.lastNow(disk))
+    const entry = lastOffset === null || lastOffset.count === 0 ? null : lastOffset
+    const after = entry && this.batchEnd(file, { position: entry.int32(0, 4), lastOffset: entry.int32(0, 0) })
+    if (after === null || lastTime === null || !this.isPlausibleTime(lastTime)) return this.startAnew()
+    const [time, timeOffset] = lastTime.count === 0 ? [-1, 0] : [lastTime.int64(0, 0), lastTime.int32(0, 8)]
+    index.resume(after.size, time, timeOffset)
+    return after
+  }
+
+  private isPlausibleTime(last: IndexTable): boolean {
+    return (
+      last.count === 0 || (Number.isSafeInteger(last.int64(0, 0)) && last.int64(0, 0) >= 0 && last.int32(0, 8) >= 0)
+    )
+  }
+
+  private resumeBefore(disk: Disk, file: File, relativeOffset: number): Cut {
+    const { index } = this
+    const offsets = attempt(() => index.offsets.readNow(disk))
+    const times = attempt(() => index.times.readNow(disk))
+    if (offsets === null || times === null || !SegmentIndex.plausible(offsets, times, this.size))
+      return this.startAnew()
+    index.offsets.loaded = offsets
+    index.times.loaded = times
+    const start = index.before(relativeOffset) as IndexedPosition
+    const after =
+      start.lastOffset < 0 ? { position: 0, endOffset: this.baseOffset, size: 0 } : this.batchEnd(file, start)
+    if (after === null) return this.startAnew()
+    index.rewind(disk, start, after.size)
+    index.unload()
+    return after
+  }
+
+  private startAnew(): Cut {
+    this.index.forget()
+    return { position: 0, endOffset: this.baseOffset }
+  }
+
+  /** What follows the batch that an entry points at; null when no such batch is there. */
+  private batchEnd(file: File, entry: IndexedPosition): (Cut & { size: number }) | null {
+    const header = new Uint8Array(BATCH_HEADER_BYTES)
+    if (entry.position < 0 || file.readNow(entry.position, header) < header.length) return null
+    if (headerProblem(header, 0, this.size - entry.position) !== null) return null
+    if (lastOffset(header, 0) - this.baseOffset !== entry.lastOffset) return null
+    const size = batchBytes(header, 0)
+    return { position: entry.position + size, endOffset: nextOffset(header, 0), size }
+  }
+
+  // oxlint-disable-next-line max-params -- where a walk begins, and how far it goes.
+  private walkOn(file: File, from: Cut, intervalBytes: number, keep: (bytes: Uint8Array, at: number) => boolean): Cut {
+    let { position, endOffset } = from
+    if (position > 0) this.readFirstTimestamp(file)
+    const end = walkHeadersNow(file, position, this.size, (bytes, at, where, size) => {
+      if (!keep(bytes, at)) return false
+      if (where === 0) this.firstTimestamp = maxTimestamp(bytes, at)
+      this.index.add(this.indexed(bytes, at, where, size), intervalBytes)
+      endOffset = nextOffset(bytes, at)
+      position = where + size
+      return true
+    })
+    if (end.why === 'damage') throw new IoError('EIO', this.logPath, `${end.detail}, at byte ${end.position}`)
+    return { position, endOffset }
+  }
+
+  private readFirstTimestamp(file: File): void {
+    const header = new Uint8Array(BATCH_HEADER_BYTES)
+    if (file.readNow(0, header) === header.length) this.firstTimestamp = maxTimestamp(header, 0)
+  }
+
+  /** The largest timestamp as far as one read at once tells it; -1 when that tells nothing. */
+  largestTimestampNow(disk: Disk): number {
+    if (this.awake) return this.index.maxTimestamp
+    const last = attempt(() => this.index.times.lastNow(disk))
+    return last === null || last.count === 0 || !this.isPlausibleTime(last) ? -1 : last.int64(0, 0)
+  }
+}
+
+/** Where a segment's state is read from. */
+export interface SegmentSources {
+  readonly disk: Disk
+  readonly files: OpenFiles
+  readonly indexIntervalBytes: number
+}
+
+/** Null where the file can not be read: the caller goes on without it. */
+function attempt(read: () => IndexTable): IndexTable | null {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof IoError) return null
+    throw error
+  }
+}
+
+/** The entries of an index file, 0 when its size can not be that of one. */
+function wholeEntries(bytes: number, width: number): number {
+  return bytes % width === 0 ? bytes / width : 0
+}

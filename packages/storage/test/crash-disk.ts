@@ -1,0 +1,324 @@
+import { type DirEntry, type Disk, type Done, type File, IoError, type IoErrorCode } from '@millrace/base'
+import type { SimWorld, TestRandom } from './sim-world.ts'
+
+const SECTOR = 512
+
+/** A file's content: as running programs see it, and as it was when it was last synced. */
+export class Node {
+  volatile = Buffer.alloc(0)
+  durable = Buffer.alloc(0)
+  size = 0
+  modifiedMs = 0
+
+  get content(): Buffer {
+    return this.volatile.subarray(0, this.size)
+  }
+
+  resize(size: number): void {
+    if (size > this.volatile.length) {
+      const grown = Buffer.alloc(Math.max(size, this.volatile.length * 2, 1024))
+      this.content.copy(grown)
+      this.volatile = grown
+    }
+    if (size > this.size) this.volatile.fill(0, this.size, size)
+    this.size = size
+  }
+}
+
+/** A change of names: one step, whole or not at all, volatile until the folder is synced. */
+type NameChange =
+  | { readonly kind: 'link'; readonly path: string; readonly node: Node | 'folder' }
+  | { readonly kind: 'unlink'; readonly path: string }
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+
+type Tree = Map<string, Node | 'folder'>
+
+/**
+ * A disk with a page cache. `crash` keeps what was synced, and of the rest an arbitrary part: sectors, sizes and names. Faults are asked
+ * for by a hook.
+ */
+export class CrashDisk implements Disk {
+  /** May answer a call with an error; undefined lets it pass. Called with the operation and its path. */
+  fault: (operation: string, path: string) => IoErrorCode | undefined = () => undefined
+  free = 2 ** 40
+  opened = 0
+  openNowHandles = 0
+  reads = 0
+  syncs = 0
+  private world: SimWorld | null = null
+  private tree: Tree = new Map([['/', 'folder']])
+  private durableTree: Tree = new Map([['/', 'folder']])
+  private pending: NameChange[] = []
+
+  attach(world: SimWorld): void {
+    this.world = world
+  }
+
+  /** Loses what a power cut may lose; whoever was running must be killed first. */
+  crash(random: TestRandom): void {
+    for (const change of this.pending) if (random.chance(60)) apply(this.durableTree, change)
+    this.pending = []
+    this.tree = new Map(this.durableTree)
+    for (const node of this.tree.values()) if (node !== 'folder') tear(node, random)
+    this.openNowHandles = 0
+  }
+
+  /** The process died but the machine lives on: nothing is lost. */
+  killProcess(): void {
+    this.openNowHandles = 0
+  }
+
+  file(path: string): Node {
+    const node = this.tree.get(path)
+    if (node === undefined || node === 'folder') throw new Error(`no file ${path}`)
+    return node
+  }
+
+  paths(): string[] {
+    return [...this.tree.keys()].sort()
+  }
+
+  open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void {
+    this.later(done, () => this.openNow(path, how))
+  }
+
+  openNow(path: string, how: 'read' | 'append' | 'create'): File {
+    this.check('open', path)
+    let node = this.tree.get(path)
+    if (node === 'folder') throw new IoError('EIO', path, 'it is a folder')
+    if (node === undefined) {
+      if (how === 'read' || this.tree.get(parent(path)) !== 'folder') throw new IoError('ENOENT', path, 'no such file')
+      node = new Node()
+      node.modifiedMs = this.nowMs()
+      this.change({ kind: 'link', path, node })
+    }
+    this.opened++
+    const file = new SimFile(this, path, node, how !== 'read')
+    if (how === 'create') file.truncateNow(0)
+    return file
+  }
+
+  list(path: string, done: Done<readonly DirEntry[]>): void {
+    this.later(done, () => {
+      if (this.tree.get(path) !== 'folder') throw new IoError('ENOENT', path, 'no such folder')
+      const entries: DirEntry[] = []
+      for (const [name, node] of this.tree) {
+        if (name === path || parent(name) !== path) continue
+        const kind = node === 'folder' ? 'directory' : 'file'
+        const size = node === 'folder' ? 0 : node.size
+        entries.push({
+          name: name.slice(name.lastIndexOf('/') + 1),
+          kind,
+          size,
+          modifiedMs: node === 'folder' ? 0 : node.modifiedMs,
+        })
+      }
+      return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
+    })
+  }
+
+  mkdir(path: string, done: Done<void>): void {
+    this.later(done, () => {
+      this.check('mkdir', path)
+      const names = path.split('/').filter((name) => name !== '')
+      names.forEach((_, i) => {
+        const folder = `/${names.slice(0, i + 1).join('/')}`
+        if (!this.tree.has(folder)) this.change({ kind: 'link', path: folder, node: 'folder' })
+      })
+    })
+  }
+
+  rename(from: string, to: string, done: Done<void>): void {
+    this.later(done, () => this.renameNow(from, to))
+  }
+
+  renameNow(from: string, to: string): void {
+    this.check('rename', from)
+    if (!this.tree.has(from)) throw new IoError('ENOENT', from, 'no such file')
+    this.change({ kind: 'rename', from, to })
+  }
+
+  remove(path: string, done: Done<void>): void {
+    this.later(done, () => {
+      this.check('remove', path)
+      if (!this.tree.has(path)) throw new IoError('ENOENT', path, 'no such file')
+      this.change({ kind: 'unlink', path })
+    })
+  }
+
+  syncDir(path: string, done: Done<void>): void {
+    this.later(done, () => {
+      this.check('syncDir', path)
+      if (this.tree.get(path) !== 'folder') throw new IoError('ENOENT', path, 'no such folder')
+      const touches = (change: NameChange): boolean =>
+        change.kind === 'rename'
+          ? parent(change.from) === path || parent(change.to) === path
+          : parent(change.path) === path
+      for (const change of this.pending) if (touches(change)) apply(this.durableTree, change)
+      this.pending = this.pending.filter((change) => !touches(change))
+    })
+  }
+
+  freeBytes(_path: string, done: Done<number>): void {
+    this.later(done, () => this.free)
+  }
+
+  /** Does the work when the answer is due, so that calls in flight overtake each other. */
+  later<T>(done: Done<T>, work: () => T): void {
+    const world = this.world as SimWorld
+    world.at(world.nowUs + 20 + world.random.below(400), () => {
+      let value: T
+      try {
+        value = work()
+      } catch (error) {
+        if (!(error instanceof IoError)) throw error
+        return done(error, undefined as T)
+      }
+      done(null, value)
+    })
+  }
+
+  check(operation: string, path: string): void {
+    const code = this.fault(operation, path)
+    if (code !== undefined) throw new IoError(code, path, `injected into ${operation}`)
+  }
+
+  nowMs(): number {
+    return this.world?.clock.wallMs() ?? 0
+  }
+
+  private change(change: NameChange): void {
+    apply(this.tree, change)
+    this.pending.push(change)
+  }
+}
+
+function parent(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf('/')))
+}
+
+function apply(tree: Tree, change: NameChange): void {
+  if (change.kind === 'link') return void (tree.has(parent(change.path)) && tree.set(change.path, change.node))
+  if (change.kind === 'unlink') return removeAll(tree, change.path)
+  const node = tree.get(change.from)
+  if (node === undefined || !tree.has(parent(change.to))) return
+  removeAll(tree, change.to)
+  for (const [path, moved] of Array.from(tree))
+    if (path === change.from || path.startsWith(`${change.from}/`)) {
+      tree.delete(path)
+      tree.set(change.to + path.slice(change.from.length), moved)
+    }
+}
+
+function removeAll(tree: Tree, path: string): void {
+  for (const name of Array.from(tree.keys())) if (name === path || name.startsWith(`${path}/`)) tree.delete(name)
+}
+
+/** Every sector is as it was synced or as it was last; the size is one of both, or between. */
+function tear(node: Node, random: TestRandom): void {
+  const { durable, content } = node
+  const low = Math.min(durable.length, content.length)
+  const high = Math.max(durable.length, content.length)
+  const size = [durable.length, content.length, low + random.below(high - low + 1)][random.below(3)] ?? low
+  const after = Buffer.alloc(size)
+  durable.copy(after)
+  for (let at = 0; at < size; at += SECTOR)
+    if (random.chance(70)) content.copy(after, at, at, Math.min(at + SECTOR, size))
+  node.durable = after
+  node.volatile = Buffer.from(after)
+  node.size = size
+}
+
+class SimFile implements File {
+  readonly path: string
+  private readonly disk: CrashDisk
+  private readonly node: Node
+  private readonly writable: boolean
+  private closed = false
+  private poisoned: IoError | null = null
+
+  // oxlint-disable-next-line max-params -- a constructor that one place calls.
+  constructor(disk: CrashDisk, path: string, node: Node, writable: boolean) {
+    this.disk = disk
+    this.path = path
+    this.node = node
+    this.writable = writable
+  }
+
+  get size(): number {
+    return this.node.size
+  }
+
+  appendNow(parts: readonly Uint8Array[]): void {
+    this.checkWritable('append')
+    let at = this.node.size
+    this.node.resize(at + parts.reduce((sum, part) => sum + part.length, 0))
+    for (const part of parts) {
+      this.node.volatile.set(part, at)
+      at += part.length
+    }
+    this.node.modifiedMs = this.disk.nowMs()
+  }
+
+  read(at: number, into: Uint8Array, done: Done<number>): void {
+    if (this.closed) return this.disk.later(done, () => this.refuse())
+    this.disk.reads++
+    this.disk.later(done, () => {
+      this.disk.check('read', this.path)
+      return this.copy(at, into)
+    })
+  }
+
+  readNow(at: number, into: Uint8Array): number {
+    if (this.closed) this.refuse()
+    this.disk.check('read', this.path)
+    this.disk.reads++
+    return this.copy(at, into)
+  }
+
+  private copy(at: number, into: Uint8Array): number {
+    const end = Math.min(at + into.length, this.node.size)
+    if (end <= at) return 0
+    into.set(this.node.volatile.subarray(at, end))
+    return end - at
+  }
+
+  truncateNow(size: number): void {
+    this.checkWritable('truncate')
+    this.node.resize(size)
+    this.node.modifiedMs = this.disk.nowMs()
+  }
+
+  sync(done: Done<void>): void {
+    if (this.closed) return this.disk.later(done, () => this.refuse())
+    const content = Buffer.from(this.node.content)
+    this.disk.syncs++
+    this.disk.later(done, () => {
+      if (this.poisoned !== null) throw this.poisoned
+      try {
+        this.disk.check('sync', this.path)
+      } catch (error) {
+        this.poisoned = error as IoError
+        throw error
+      }
+      this.node.durable = content
+    })
+  }
+
+  close(done: Done<void>): void {
+    if (this.closed) return this.disk.later(done, () => this.refuse())
+    this.closed = true
+    this.disk.opened--
+    this.disk.later(done, () => undefined)
+  }
+
+  private refuse(): never {
+    throw new IoError('ECLOSED', this.path, 'it is closed')
+  }
+
+  private checkWritable(operation: string): void {
+    if (this.closed) this.refuse()
+    if (!this.writable) throw new IoError('EACCES', this.path, 'it is open for reading only')
+    this.disk.check(operation, this.path)
+  }
+}

@@ -1,0 +1,227 @@
+import { baseOffset, leaderEpoch, nextOffset } from '@millrace/records'
+import { describe, expect, it } from 'vitest'
+import type { PartitionLog } from '../src/index.ts'
+import { batchAt, createLog, type Opened, openDirectory, readAll, readLog, Reports, SMALL } from './log-fixture.ts'
+import { SimWorld, TestRandom } from './sim-world.ts'
+
+/** What a log must hold, by what was told about it. */
+class Model {
+  /** The log as it is. */
+  batches: Uint8Array[] = []
+  /** Every batch that was ever at an offset: what a crash may bring back above what was promised. */
+  readonly ever = new Map<number, Uint8Array[]>()
+  logStart = 0
+  highWatermark = 0
+
+  get endOffset(): number {
+    const last = this.batches.at(-1)
+    return last === undefined ? this.logStart : nextOffset(last, 0)
+  }
+
+  append(batch: Uint8Array): void {
+    const copy = Uint8Array.from(batch)
+    this.batches.push(copy)
+    const at = baseOffset(copy, 0)
+    this.ever.set(at, [...(this.ever.get(at) ?? []), copy])
+  }
+
+  truncate(offset: number): void {
+    this.batches = this.batches.filter((batch) => nextOffset(batch, 0) <= offset)
+  }
+}
+
+/** Seeded life of one log: appends, truncations, retention, checkpoints, clean stops and power cuts. */
+class Life {
+  readonly random: TestRandom
+  readonly model = new Model()
+  opened: Opened
+  log: PartitionLog
+  reports: Reports
+  epoch = 0
+  promised = 0
+  crashes = 0
+  private readonly seed: number
+  private incarnation = 0
+
+  constructor(seed: number) {
+    this.seed = seed
+    this.random = new TestRandom(seed)
+    this.opened = openDirectory(new SimWorld(seed), { tailCacheBytes: 0 })
+    const made = createLog(this.opened)
+    this.log = made.log
+    this.reports = made.reports
+  }
+
+  step(): void {
+    const dice = this.random.below(100)
+    if (dice < 55) this.append()
+    else if (dice < 70) this.opened.world.run(this.random.below(3000))
+    else if (dice < 76) this.advanceWatermark()
+    else if (dice < 80) this.truncate()
+    else if (dice < 83) this.newEpoch()
+    else if (dice < 86) this.opened.directory.checkpoint(() => undefined)
+    else if (dice < 89) this.retain()
+    else if (dice < 92) this.advanceLogStart()
+    else if (dice < 94) this.stop()
+    else if (dice < 96) this.readSome()
+    else this.crash()
+    this.notePromises()
+  }
+
+  private append(): void {
+    const batches: Uint8Array[] = []
+    let at = this.log.endOffset
+    for (let i = this.random.below(4); i >= 0; i--) {
+      const records = 1 + this.random.below(5)
+      const timestamp = this.opened.world.clock.wallMs() + this.random.below(1000) - 500
+      batches.push(batchAt({ at, records, bytes: 20 + this.random.below(900), epoch: this.epoch, timestamp }))
+      at += records
+    }
+    this.log.append(batches, this.opened.world.clock.wallMs())
+    for (const batch of batches) this.model.append(batch)
+    expect(this.log.endOffset).toBe(this.model.endOffset)
+  }
+
+  private notePromises(): void {
+    if (this.reports.generation === this.log.generation)
+      this.promised = Math.max(this.promised, this.reports.durableEnd)
+    expect(this.promised).toBeLessThanOrEqual(this.log.endOffset)
+  }
+
+  private advanceWatermark(): void {
+    // As a follower's or a leader's watermark: never above what is durable, and never back.
+    const room = this.log.durableEnd - this.model.highWatermark
+    if (room <= 0) return
+    this.model.highWatermark += this.random.below(room + 1)
+    this.log.checkpointHighWatermark(this.model.highWatermark)
+  }
+
+  private truncate(): void {
+    const room = this.log.endOffset - this.model.highWatermark
+    const target = this.model.highWatermark + this.random.below(room + 1)
+    // Leaders cut at batch boundaries above the watermark; what contains the target goes whole.
+    const containing = this.model.batches.find(
+      (batch) => baseOffset(batch, 0) < target && nextOffset(batch, 0) > target,
+    )
+    const offset = containing === undefined ? target : nextOffset(containing, 0)
+    const generation = this.log.generation
+    this.log.truncate(offset)
+    expect(this.log.generation).toBe(generation + 1)
+    this.model.truncate(offset)
+    this.promised = Math.min(this.promised, this.log.endOffset)
+    this.epoch++
+    expect(this.log.endOffset).toBe(Math.max(this.model.endOffset, this.log.logStart))
+  }
+
+  private newEpoch(): void {
+    this.epoch++
+    this.log.beginEpoch(this.epoch)
+  }
+
+  private retain(): void {
+    this.log.configure({ ...SMALL, retentionBytes: 6000 + this.random.below(6000) })
+    this.startsAt(this.log.applyRetention(this.model.highWatermark, this.opened.world.clock.wallMs()))
+  }
+
+  private advanceLogStart(): void {
+    const room = this.model.highWatermark - this.log.logStart
+    if (room <= 0 || this.random.chance(50)) return
+    this.log.advanceLogStart(this.log.logStart + this.random.below(room + 1))
+    this.startsAt(this.log.logStart)
+  }
+
+  private startsAt(logStart: number): void {
+    this.model.logStart = logStart
+    this.model.batches = this.model.batches.filter((batch) => nextOffset(batch, 0) > logStart)
+  }
+
+  private readSome(): void {
+    const { log, model } = this
+    const from = log.logStart + this.random.below(Math.max(1, log.endOffset - log.logStart))
+    if (from >= log.endOffset) return
+    const part = readLog(this.opened.world, log, from, 1).parts[0] as Uint8Array
+    const wanted = model.batches.find((batch) => nextOffset(batch, 0) > from) as Uint8Array
+    expect(Buffer.compare(part, wanted)).toBe(0)
+  }
+
+  private stop(): void {
+    this.opened.world.ask<void>((done) => this.opened.directory.close(done))
+    this.promised = this.log.endOffset
+    this.reopen(true)
+    expect(this.log.endOffset).toBe(Math.max(this.model.endOffset, this.model.logStart))
+  }
+
+  private crash(): void {
+    this.crashes++
+    this.notePromises()
+    const { disk } = this.opened.world
+    this.opened.world.kill()
+    if (this.random.chance(80)) disk.crash(this.random)
+    this.reopen(false)
+    this.checkSurvival()
+  }
+
+  private reopen(clean: boolean): void {
+    const world = new SimWorld(this.seed * 1000 + ++this.incarnation, this.opened.world.disk)
+    this.opened = openDirectory(world, { tailCacheBytes: this.random.chance(50) ? 0 : 1 << 20 })
+    expect(this.opened.found.clean).toBe(clean)
+    expect(this.opened.found.damaged).toEqual([])
+    expect(this.opened.found.logs.length).toBe(1)
+    this.log = this.opened.found.logs[0] as PartitionLog
+    this.reports = new Reports()
+    this.log.configure(SMALL)
+    this.log.attach(this.reports)
+    this.epoch++
+  }
+
+  /** Nothing that was promised is gone, and nothing is there that never was. */
+  private checkSurvival(): void {
+    const { log, model } = this
+    expect(log.quarantined).toBeNull()
+    expect(log.endOffset).toBeGreaterThanOrEqual(this.promised)
+    expect(log.highWatermark).toBeLessThanOrEqual(log.endOffset)
+    const batches = readAll(this.opened.world, log)
+    let next = batches[0] === undefined ? log.endOffset : baseOffset(batches[0], 0)
+    expect(next).toBeLessThanOrEqual(log.logStart)
+    for (const batch of batches) {
+      expect(baseOffset(batch, 0)).toBe(next)
+      next = nextOffset(batch, 0)
+      const known = model.ever.get(baseOffset(batch, 0)) ?? []
+      expect(known.some((one) => Buffer.compare(one, batch) === 0)).toBe(true)
+      if (next > this.promised) continue
+      const kept = model.batches.find((one) => baseOffset(one, 0) === baseOffset(batch, 0))
+      if (kept !== undefined) expect(Buffer.compare(kept, batch)).toBe(0)
+    }
+    expect(next).toBe(log.endOffset)
+    this.checkEpochs(batches)
+    // What is there now is what counts: a log start or a name that was not durable may have come back.
+    model.batches = batches
+    model.logStart = log.logStart
+    model.highWatermark = Math.min(Math.max(model.highWatermark, log.highWatermark), log.endOffset)
+    log.checkpointHighWatermark(model.highWatermark)
+    this.promised = log.durableEnd
+    expect(log.durableEnd).toBe(log.endOffset)
+  }
+
+  private checkEpochs(batches: readonly Uint8Array[]): void {
+    let last = -1
+    for (const batch of batches) {
+      const epoch = leaderEpoch(batch, 0)
+      if (last >= 0 && epoch !== last)
+        expect(this.log.epochEnd(last)).toEqual({ epoch: last, endOffset: baseOffset(batch, 0) })
+      last = epoch
+    }
+    if (last >= 0) expect(this.log.epochEnd(last)?.epoch).toBe(last)
+    if (last >= 0) expect(this.log.lastEpoch).toBeGreaterThanOrEqual(last)
+  }
+}
+
+describe('a log through seeded lives with power cuts', () => {
+  const seeds = Number(process.env['SEEDS'] ?? 60)
+  const first = Number(process.env['SEED'] ?? 1)
+  it.each(Array.from({ length: seeds }, (_, i) => first + i))('keeps what it promised, seed %i', (seed) => {
+    const life = new Life(seed)
+    for (let i = 0; i < 250; i++) life.step()
+    expect(life.crashes).toBeGreaterThan(0)
+  })
+})
