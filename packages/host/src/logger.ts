@@ -6,6 +6,7 @@ import { PrettyLines } from './pretty-lines.ts'
 /** The least severe level that is written. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
 
+/** How a process logs. */
 export interface LoggerOptions {
   readonly level?: LogLevel
   /** Lines for people instead of JSON. */

@@ -18,6 +18,7 @@ export const FATAL_EXIT_CODES: Readonly<Record<FatalCode, number>> = {
   'store-failed': 75,
 }
 
+/** What differs between processes. */
 export interface ProductionOptions {
   readonly logger?: LoggerOptions
   readonly tcp?: TcpOptions

@@ -5,6 +5,7 @@ import type { Codec, Compute } from '@millrace/base'
 import { ask, contractCases, withCode } from './contract-case.ts'
 import type { ContractCase, ContractHost } from './contract-case.ts'
 
+/** A place for codecs under test. */
 export interface ComputeHost extends ContractHost {
   readonly compute: Compute
 }

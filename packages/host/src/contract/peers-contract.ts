@@ -90,6 +90,15 @@ const SENDING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = 
     assert.deepEqual(near.sums, expected)
     assert.deepEqual(far.sums, expected)
   },
+  'both sides may be sending more than the links between them hold': async (host) => {
+    const { near, far } = await pair(host, 'replication')
+    near.keepSums = far.keepSums = true
+    for (let at = 0; at < 24; at++) {
+      near.stream?.send(pattern(1_000_000))
+      far.stream?.send(pattern(1_000_000))
+    }
+    await host.until(() => near.sums.length === 24 && far.sums.length === 24, 'all frames')
+  },
   'a frame belongs to its receiver: writing into it changes nothing elsewhere': async (host) => {
     const { near, far } = await pair(host, 'control')
     far.onFrame = (frame) => frame.fill(0x2a)

@@ -5,6 +5,7 @@ import { MemoryBytes } from './memory-bytes.ts'
 import { MemoryFile } from './memory-file.ts'
 import type { MemoryNode, MemorySpace } from './memory-space.ts'
 
+/** How a {@link MemoryDisk} behaves. */
 export interface MemoryDiskOptions {
   readonly clock: Clock
   /** How many bytes all files together may hold; past it appends fail with ENOSPC. */

@@ -6,8 +6,7 @@ import type { Address, Done, Lane, Listener } from '@millrace/base'
 import { ioError } from '../io-error.ts'
 import { AcceptedStream } from './accepted-stream.ts'
 import type { Accept } from './accepted-stream.ts'
-import { widenConnectionWindows, widenServerWindow } from './http2-tuning.ts'
-import { FLOW_CONTROL_WINDOW_BYTES, SERVER_OPTIONS } from './peer-service.ts'
+import { SERVER_OPTIONS } from './peer-service.ts'
 import type { peerService } from './peer-service.ts'
 
 /** More nodes than a cluster has, times the lanes, with room for reconnects. */
@@ -31,9 +30,7 @@ export class PeerListener {
     const method = (lane: Lane) => (call: FrameCall) => this.accepted(call, lane, accept)
     const methods = { control: method('control'), replication: method('replication'), bulk: method('bulk') }
     this.grpc.addService(service, methods)
-    widenServerWindow(this.grpc, FLOW_CONTROL_WINDOW_BYTES)
     const injector = this.grpc.createConnectionInjector(ServerCredentials.createInsecure())
-    widenConnectionWindows(this.grpc, FLOW_CONTROL_WINDOW_BYTES)
     this.sockets = createServer({ noDelay: true }, (socket) => {
       this.connected(socket)
       injector.injectConnection(socket)

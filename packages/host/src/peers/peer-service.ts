@@ -8,8 +8,13 @@ import type { Lane } from '@millrace/base'
 
 /** The largest frame, both ways. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
-/** What may be under way without the receiver's answer: a round trip's worth at full speed, several large frames. */
-export const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024
+/**
+ * What an acceptor may have under way to an opener: a round trip's worth at full speed, several large frames. The other direction keeps
+ * HTTP/2's 64 KB, on purpose: Node's HTTP/2 does not read from a connection while a write to it is held up, so two sides that both may
+ * send more than the kernel's buffers take would wait for each other for ever. One direction must always fit. Bulk therefore flows
+ * from the acceptor to the opener: a follower opens to its leader, a learner to who has the snapshot.
+ */
+const OPENER_WINDOW_BYTES = 8 * 1024 * 1024
 
 /** Options of both ends of a stream between nodes. */
 const COMMON_OPTIONS: ChannelOptions = {
@@ -19,12 +24,12 @@ const COMMON_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': 5000,
   'grpc.keepalive_timeout_ms': 3000,
   'grpc.enable_channelz': 0,
-  'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
 }
 
 /** Options of a channel: one dial, no retries, no proxy, nothing that holds frames back. */
 export const CHANNEL_OPTIONS: ChannelOptions = {
   ...COMMON_OPTIONS,
+  'grpc-node.flow_control_window': OPENER_WINDOW_BYTES,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 1000,

@@ -13,6 +13,7 @@ import type { StoredState } from './stored-state.ts'
 /** How many damaged logs are kept for inspection; older ones are removed. */
 const DAMAGED_KEPT = 3
 
+/** What the stores of a {@link LevelStoreFactory} need of their world: turns to batch writes by, and a log for damage. */
 export interface LevelStoreOptions {
   readonly timers: Timers
   readonly log: Logger

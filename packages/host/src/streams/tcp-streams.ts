@@ -5,6 +5,7 @@ import { addressProblem } from '../dialable.ts'
 import { ioError } from '../io-error.ts'
 import { TcpStream } from './tcp-stream.ts'
 
+/** Limits of {@link TcpStreams}. */
 export interface TcpOptions {
   /** How many accepted connections may be open at once over one listener; more are closed as they come. */
   readonly maxConnections?: number
