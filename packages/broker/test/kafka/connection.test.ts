@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { BrokenInvariant, ErrorCode, ZERO_UUID } from '@millrace/base'
 import { ApiVersionsApi, FetchApi, ListOffsetsApi, MetadataApi, ProduceApi } from '@millrace/protocol'
 import type { FetchResponse, ProduceResponse } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
@@ -232,6 +232,40 @@ describe('a connection', () => {
     client.end.send(prefixed(10, 0, 18, 0, 0, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff))
     world.time.turn()
     expect(client.end.takeFrames()[0]?.subarray(0, 6)).toEqual(Buffer.from([0xff, 0xff, 0xff, 0xfe, 0, 0]))
+  })
+})
+
+describe('a handler that fails', () => {
+  test('ends the one connection with an error in the log, and the others go on', () => {
+    const { world, broker, connect } = harness()
+    broker.topic('t')
+    const [client, other] = [connect(), connect()]
+    const find = broker.image.topicByName.bind(broker.image)
+    broker.image.topicByName = () => {
+      throw new TypeError('a bug')
+    }
+    client.send(MetadataApi as never, 1, {
+      topics: [{ name: 't', topicId: ZERO_UUID }],
+      allowAutoTopicCreation: true,
+      includeClusterAuthorizedOperations: false,
+      includeTopicAuthorizedOperations: false,
+    })
+    world.time.turn()
+    broker.image.topicByName = find
+    expect(client.end.closedByServer).toBe(true)
+    expect(world.log.lines.map(({ level }) => level)).toEqual(['error'])
+    expect(other.ask(ApiVersionsApi, 3, ASK_VERSIONS).errorCode).toBe(ErrorCode.NONE)
+  })
+
+  test('at a broken invariant ends the node', () => {
+    const { broker, connect } = harness()
+    const [replica] = broker.topic('t')
+    if (replica !== undefined)
+      replica.fetchState = () => {
+        throw new BrokenInvariant('the watermark fell')
+      }
+    const client = connect()
+    expect(() => client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }]))).toThrow(/broken-invariant/)
   })
 })
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { ZERO_UUID } from '@millrace/base'
 import { APIS, encodeRequest, FetchApi, MetadataApi, ProduceApi } from '@millrace/protocol'
@@ -5,6 +6,22 @@ import type { Api } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { batch, fetchRequest, harness, produceRequest } from './harness.ts'
 import type { Harness } from './harness.ts'
+
+const GOLDEN = new URL('../../../protocol/test/golden/frames.txt', import.meta.url)
+
+/** Requests of real clients and tools, as they were recorded: lines of API, version, direction, client and bytes. */
+function golden(): Uint8Array[] {
+  const lines = readFileSync(GOLDEN, 'utf8').split('\n')
+  return lines.flatMap((line) => {
+    const [, , direction, , hex] = line.split(' ')
+    if (direction !== 'request' || hex === undefined) return []
+    const body = Buffer.from(hex, 'hex')
+    const frame = Buffer.alloc(4 + body.length)
+    frame.writeInt32BE(body.length)
+    frame.set(body, 4)
+    return [frame]
+  })
+}
 
 /** Requests that are whole and right, in the encodings of old and new clients, to be damaged. */
 function seeds(): Uint8Array[] {
@@ -23,7 +40,7 @@ function seeds(): Uint8Array[] {
     includeClusterAuthorizedOperations: false,
     includeTopicAuthorizedOperations: false,
   })
-  return frames
+  return [...frames, ...golden()]
 }
 
 function prepared(): Harness {
@@ -58,6 +75,12 @@ function counterexample<T>(property: fc.IRawProperty<T>, numRuns: number): strin
 }
 
 describe('the listener survives', () => {
+  test('what real clients and tools send, each request on a connection of its own, without an error of its own', () => {
+    const frames = golden()
+    expect(frames.length).toBeGreaterThan(100)
+    for (const frame of frames) survives([frame])
+  })
+
   test('random bytes', () => {
     const found = counterexample(
       fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 5 }), (chunks) => survives(chunks)),
