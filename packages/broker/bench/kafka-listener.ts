@@ -14,7 +14,9 @@ function setUp(partitions: number) {
   const broker = new FakeBroker(world)
   const replicas = broker.topic('bench', partitions)
   const bind = { host: 'bench', port: 1 }
-  createKafkaListener(broker, { name: 'PLAINTEXT', bind, advertised: bind, securityProtocol: 'PLAINTEXT' }).start(() => {})
+  createKafkaListener(broker, { name: 'PLAINTEXT', bind, advertised: bind, securityProtocol: 'PLAINTEXT' }).start(
+    () => {},
+  )
   world.time.turn()
   const end = world.streams.open()
   end.stream.write = (parts) => {
@@ -48,7 +50,9 @@ function report(name: string, run: () => number, perRun: { requests: number; par
   const perSecond = (count: number): string => Math.round((runs * count) / seconds).toLocaleString('en')
   process.stdout.write(
     `${name.padEnd(52)} ${perSecond(perRun.requests).padStart(9)} requests/s ${perSecond(perRun.partitions).padStart(10)} partitions/s ` +
-      `${Math.round(bytes / seconds / 1e6).toLocaleString('en').padStart(7)} MB/s ${((user + system) / 1e6 / (bytes / 1e9)).toFixed(2)} CPU s/GB\n`,
+      `${Math.round(bytes / seconds / 1e6)
+        .toLocaleString('en')
+        .padStart(7)} MB/s ${((user + system) / 1e6 / (bytes / 1e9)).toFixed(2)} CPU s/GB\n`,
   )
 }
 

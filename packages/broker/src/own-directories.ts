@@ -2,7 +2,7 @@ import type { Done, IoError, Uuid, World } from '@millrace/base'
 import type { PartitionImage } from '@millrace/metadata'
 import {
   type CreateLog,
-  createLogDirectory,
+  openLogDirectory,
   type DamagedLog,
   type LogDirectory,
   type LogEvents,
@@ -38,7 +38,7 @@ export class OwnDirectories {
     const { flushMode } = config
     this.list = config.logDirs.map(
       ({ path, directoryId }) =>
-        new OwnDirectory(createLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES })),
+        new OwnDirectory(openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES })),
     )
   }
 

@@ -64,6 +64,9 @@ export class BrokerReplica implements Replica, LogEvents {
   private readonly inbound = new Inbound()
   private readonly watchers = new Set<() => void>()
   private readonly logStartWaiters = new LogStartWaiters()
+  /** What the log's checkpoint is to say, and how many writes of a lower one the next append waits for. */
+  private checkpointed: number
+  private held = 0
   private shownWatermark: number
   private shownLogStart: number
   private shownEpoch = -1
@@ -80,6 +83,7 @@ export class BrokerReplica implements Replica, LogEvents {
     this.machine = parts.machine
     this.settings = parts.settings
     this.queue = new ProduceQueue(parts.host.answers)
+    this.checkpointed = parts.log.highWatermark
     this.shownWatermark = parts.machine.highWatermark
     this.shownLogStart = parts.machine.logStart
   }
@@ -209,9 +213,13 @@ export class BrokerReplica implements Replica, LogEvents {
     this.host.diskFailed(this, error)
   }
 
+  quarantined(reason: string): void {
+    if (this.ended === ErrorCode.NONE) this.host.quarantine(this, reason)
+  }
+
   /** Writes what clients staged in this turn: one write, then the followers, then the answers. */
   flushStaged(): void {
-    if (this.queue.stagedCount === 0) return
+    if (this.queue.stagedCount === 0 || this.held > 0) return
     const error = this.leaderError()
     if (error !== ErrorCode.NONE) return this.queue.failStaged(error)
     const { log, machine, host } = this
@@ -241,7 +249,11 @@ export class BrokerReplica implements Replica, LogEvents {
   /** Checks and stages what the leader sent; returns what is wrong with it, or null. */
   stageInbound(from: FollowedSession, message: TypeOf<typeof AppendMessage>): string | null {
     if (this.ended !== ErrorCode.NONE) return null
-    if (!this.inbound.empty && !this.inbound.continuedBy(from, message)) this.flushInbound()
+    if (!this.inbound.continuedBy(from, message)) {
+      this.flushInbound()
+      // What is still held is of a session that is over; the new one begins where the log ends.
+      this.inbound.take()
+    }
     const fresh = this.inbound.empty
     const problem = this.inbound.stage(from, message, this.settings.compacted)
     if (fresh && problem === null) this.host.inbound(this)
@@ -250,6 +262,7 @@ export class BrokerReplica implements Replica, LogEvents {
 
   /** Writes what the leader sent in this turn, unless the machine says that it does not continue this log. */
   flushInbound(): void {
+    if (this.held > 0) return
     const staged = this.inbound.take()
     if (staged === null || this.ended !== ErrorCode.NONE) return
     const { baseOffset, lastEpoch, highWatermark, logStart, batches, bytes } = staged
@@ -333,6 +346,25 @@ export class BrokerReplica implements Replica, LogEvents {
     // The machine hears of the truncation before anything else happens.
     if (rewound) this.step({ kind: 'truncated', endOffset: log.endOffset, generation: log.generation })
     if (machine.highWatermark !== this.shownWatermark || machine.logStart !== this.shownLogStart) this.moved()
+    if (machine.durableHighWatermark !== this.checkpointed) this.checkpointWatermark(machine.durableHighWatermark)
+  }
+
+  /**
+   * The checkpoint says as much as is on disk here. It falls only after an unclean election, and must have fallen on disk before what
+   * is appended next, or a crash would call that committed.
+   */
+  private checkpointWatermark(offset: number): void {
+    const falls = offset < this.checkpointed
+    this.checkpointed = offset
+    this.log.checkpointHighWatermark(offset)
+    if (!falls) return
+    this.held++
+    this.directory.checkpoint((error) => {
+      this.held--
+      if (error !== null) return this.host.diskFailed(this, error)
+      if (this.queue.stagedCount > 0) this.host.staged(this)
+      if (!this.inbound.empty) this.host.inbound(this)
+    })
   }
 
   /** False when the disk failed, which has taken this replica out of service. */
@@ -355,7 +387,6 @@ export class BrokerReplica implements Replica, LogEvents {
     const { machine } = this
     this.shownWatermark = machine.highWatermark
     this.shownLogStart = machine.logStart
-    this.log.checkpointHighWatermark(machine.highWatermark)
     if (machine.role === 'leader') this.queue.passed(machine.highWatermark, machine.enoughReplicas, machine.logStart)
     this.touch()
   }
@@ -392,7 +423,7 @@ export class BrokerReplica implements Replica, LogEvents {
     } catch (error) {
       if (!(error instanceof IoError)) throw error
       if (error.code === 'ENOSPC') this.host.diskFull(this, error)
-      else this.host.diskFailed(this, error)
+      else this.diskError(error)
       return false
     }
   }
@@ -403,9 +434,16 @@ export class BrokerReplica implements Replica, LogEvents {
       return true
     } catch (error) {
       if (!(error instanceof IoError)) throw error
-      this.host.diskFailed(this, error)
+      this.diskError(error)
       return false
     }
+  }
+
+  /** One log in doubt is no failure of its directory. */
+  private diskError(error: IoError): void {
+    const { quarantined } = this.log
+    if (quarantined === null) this.host.diskFailed(this, error)
+    else this.quarantined(quarantined)
   }
 
   /** Sessions of followers that the machine no longer counts. */

@@ -260,14 +260,18 @@ export class Cluster implements AsyncDisposable {
 
   async isr(topic: string, expected: readonly number[]): Promise<void> {
     await eventually(() => {
-      const isr = [...this.controller.partition(topic).isr].sort()
-      if (isr.join() !== [...expected].sort().join()) throw new Error(`the ISR of ${topic} is ${isr.join()}`)
+      const isr = inOrder(this.controller.partition(topic).isr)
+      if (isr !== inOrder(expected)) throw new Error(`the ISR of ${topic} is ${isr}`)
     })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const broker of this.brokers) if (broker.broker !== null) broker.kill()
   }
+}
+
+function inOrder(ids: readonly number[]): string {
+  return [...ids].sort((a, b) => a - b).join()
 }
 
 export function batchOf(values: readonly string[], timestamp = 1_700_000_000_000): Uint8Array {

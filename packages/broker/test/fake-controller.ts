@@ -159,7 +159,7 @@ export class FakeController {
           addingReplicas: null,
           removingReplicas: null,
         },
-      } as MetadataRecord,
+      },
     ])
   }
 
@@ -245,7 +245,7 @@ export class FakeController {
     if (this.onAlter?.(frame) === 'ignore') return
     const { brokerId } = session
     const items = this.decide({ kind: 'alterPartitions', brokerId, brokerEpoch: frame.brokerEpoch, items: frame.items })
-    this.send(session, { kind: 'alterReply', items: items.map((item) => ({ ...item, topicId: String(item.topicId) })) })
+    this.send(session, { kind: 'alterReply', items })
   }
 
   private pushSnapshot(session: Session): void {

@@ -98,7 +98,13 @@ export class SegmentedLog implements PartitionLog {
    */
   get recoveryPoint(): number {
     if (this.quarantined !== null) return this.fixedRecoveryPoint
+    if (this.sync.beginsAnew) return 0
     return Math.max(Math.min(this.durableEnd, this.highWatermark), 0)
+  }
+
+  /** The watermark as a checkpoint may tell it. */
+  get promisedWatermark(): number {
+    return this.sync.beginsAnew ? 0 : Math.max(this.highWatermark, 0)
   }
 
   get sources(): SegmentSources {
@@ -174,7 +180,10 @@ export class SegmentedLog implements PartitionLog {
 
   /** Writes all runs before anything is counted, so that a failure of any leaves the log as it was. */
   private appendRolling(batches: readonly Uint8Array[], nowMs: number): void {
-    const [here, ...runs] = planRuns(this.active, this.config, batches, nowMs) as [AppendRun, ...AppendRun[]]
+    const [here, ...runs] = planRuns(
+      { active: this.active, config: this.config, endOffset: this.endOffset, nowMs },
+      batches,
+    ) as [AppendRun, ...AppendRun[]]
     const { active } = this
     const fresh: Segment[] = []
     try {
@@ -254,7 +263,8 @@ export class SegmentedLog implements PartitionLog {
     if (offset < this.logStart) return this.restart(offset)
     this.generation++
     this.sync.truncated()
-    if (offset >= this.endOffset) return
+    // No record goes, but an epoch that was begun here without one does: what is appended next may be of an earlier epoch.
+    if (offset >= this.endOffset) return this.epochs.truncateEnd(this.endOffset)
     this.removeSegments(this.segments.findIndex((segment, at) => at > 0 && segment.baseOffset >= offset))
     const { active } = this
     active.writable = true
@@ -281,11 +291,20 @@ export class SegmentedLog implements PartitionLog {
 
   /** Takes the names from a segment's files; they are removed later, so that readers that have them open finish. */
   private discardFiles(segment: Segment): void {
-    const { files, indexes, reaper } = this.services
+    this.withdraw(segment)
+    this.renameFiles(segment)
+  }
+
+  /** The segment is no part of the log any more. */
+  private withdraw(segment: Segment): void {
     segment.removed = true
     this.sync.forget(segment)
-    files.close(segment)
-    indexes.forget(segment)
+    this.services.files.close(segment)
+    this.services.indexes.forget(segment)
+  }
+
+  private renameFiles(segment: Segment): void {
+    const { reaper } = this.services
     const renamed = segment.paths.map((path) => reaper.renameAway(path, DELETED_FILE))
     reaper.removeLater(
       renamed.filter((path) => path !== null),
@@ -315,15 +334,13 @@ export class SegmentedLog implements PartitionLog {
     for (let at = this.segments.length - 1; at >= 0; at--) this.removeSegment(at)
     this.segments = [this.makeSegment(offset, nowMs)]
     this.sizeBytes = 0
-    const lower = offset < this.logStart
     this.logStart = offset
     this.epochs.clear()
     this.tail.clear()
     this.durableEnd = offset
     this.highWatermark = offset
     this.moveEnd(offset)
-    this.sync.folderChanged()
-    if (lower) this.sync.promisedTooMuch()
+    this.sync.restarted()
   }
 
   advanceLogStart(offset: number): void {
@@ -332,8 +349,34 @@ export class SegmentedLog implements PartitionLog {
     if (target <= this.logStart) return
     this.logStart = target
     this.highWatermark = Math.max(this.highWatermark, target)
-    while (this.segments.length > 1 && (this.segments[1] as Segment).baseOffset <= target) this.removeSegment(0)
     this.epochs.truncateStart(target)
+    const count = this.segments.findIndex(
+      (_, at) => (this.segments[at + 1]?.baseOffset ?? Number.POSITIVE_INFINITY) > target,
+    )
+    if (count > 0) this.dropOldest(count)
+  }
+
+  /**
+   * The files keep their names until the checkpoint says that the log begins after them: a crash may bring any of them back, and a log
+   * with a hole looks like one that lost its tail.
+   */
+  private dropOldest(count: number): void {
+    const dropped = this.segments.splice(0, count)
+    for (const segment of dropped) {
+      this.sizeBytes -= segment.size
+      this.withdraw(segment)
+    }
+    this.services.afterCheckpoint((failed) => {
+      if (this.closed) return
+      try {
+        for (const segment of dropped) this.renameFiles(segment)
+      } catch (error) {
+        return this.services.fail(error as IoError)
+      }
+      this.sync.folderChanged()
+      if (failed !== null)
+        this.services.world.log.warn({ path: this.folder, error: failed }, 'log start not checkpointed')
+    })
   }
 
   applyRetention(highWatermark: number, nowMs: number): number {
