@@ -62,8 +62,24 @@ export function countOwnVote(node: RaftNode): void {
 
 export function handlePreVote(node: RaftNode, from: VoterId, message: Message<'preVote'>): void {
   const granted =
-    node.mayVote && message.term > node.term && !node.hearsLeader && upToDate(node, message.lastIndex, message.lastTerm)
+    node.mayVote &&
+    message.term > node.term &&
+    !node.hearsLeader &&
+    upToDate(node, message.lastIndex, message.lastTerm) &&
+    !comesFirst(node, from, message)
+  // Who would elect another one stands back, or both would campaign and split the votes.
+  if (granted && node.role === 'precandidate') node.becomeFollower(node.term, null)
   node.outbox.send(from, { kind: 'preVoteReply', term: granted ? message.term : node.term, granted })
+}
+
+/**
+ * When a leader fails, all others notice at the same moment and their questions cross. Of two that just asked and have equal
+ * logs the one with the lower id goes on. Only for a moment: a node whose questions lead to nothing must not hold up others.
+ */
+function comesFirst(node: RaftNode, other: VoterId, { lastIndex, lastTerm }: Message<'preVote'>): boolean {
+  const { config, log } = node
+  if (node.role !== 'precandidate' || node.electionElapsed > config.heartbeatTicks) return false
+  return lastIndex === log.lastIndex && lastTerm === log.lastTerm && config.self.id < other.id
 }
 
 export function handleVote(node: RaftNode, from: VoterId, message: Message<'vote'>): void {

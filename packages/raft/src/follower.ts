@@ -3,6 +3,7 @@ import type { RaftNode } from './node.ts'
 import type { RaftMessage } from './types.ts'
 
 type Append = Extract<RaftMessage, { kind: 'append' }>
+type Reply = Extract<RaftMessage, { kind: 'appendReply' }>
 type Offer = Extract<RaftMessage, { kind: 'snapshotOffer' }>
 
 /** An append of this term: its sender is the leader, and the log is made to match the leader's. */
@@ -28,22 +29,29 @@ export function handleSnapshotOffer(node: RaftNode, from: VoterId, message: Offe
   const { index, snapshotTerm, round } = message
   const known = index <= node.knownCommit
   node.wantedSnapshot = known ? null : { from, index, term: snapshotTerm }
-  const reply = { kind: 'appendReply', term: node.term, hintTerm: 0, refusedIndex: 0, round } as const
-  if (known) node.outbox.send(from, { ...reply, success: true, index }, index)
-  else node.outbox.send(from, { ...reply, success: false, index: node.commitIndex })
+  if (known) node.outbox.send(from, reply(node, round, { success: true, index }), index)
+  else node.outbox.send(from, reply(node, round, { index: node.commitIndex }))
 }
 
 /** The sender leads an older term. It must learn so, or it would never hear from this node again. */
 export function answerStaleLeader(node: RaftNode, to: VoterId, message: Append | Offer): void {
-  node.outbox.send(to, {
+  node.outbox.send(to, reply(node, message.round, {}))
+}
+
+function reply(node: RaftNode, round: number, fields: Partial<Reply>): Reply {
+  const forgetful = !node.mayVote
+  const { term } = node
+  return {
     kind: 'appendReply',
-    term: node.term,
+    term,
     success: false,
     index: 0,
     hintTerm: 0,
     refusedIndex: 0,
-    round: message.round,
-  })
+    round,
+    forgetful,
+    ...fields,
+  }
 }
 
 /** A snapshot is durable on this node, and everything it covers is applied. */
@@ -56,10 +64,8 @@ export function snapshotInstalled(node: RaftNode, index: number, term: number, v
   }
   if (node.log.term(index) === term) node.log.snapshotTaken(index, term, 0)
   else {
-    const wasVoter = node.membership.has(node.config.self)
     node.log.restart(index, term)
     node.membership.restart(index, voters)
-    node.votersChanged(wasVoter)
   }
   node.knownCommit = Math.max(node.knownCommit, index)
   node.advanceCommit()
@@ -74,7 +80,6 @@ function hear(node: RaftNode, from: VoterId): void {
 function takeEntry(node: RaftNode, entry: Entry): void {
   const held = node.log.term(entry.index)
   if (held === entry.term) return
-  const wasVoter = node.membership.has(node.config.self)
   if (held !== null) {
     assert(entry.index > node.knownCommit, `entry ${entry.index} conflicts with a committed one`)
     node.log.truncate(entry.index)
@@ -82,7 +87,6 @@ function takeEntry(node: RaftNode, entry: Entry): void {
   }
   node.log.append(entry)
   if (entry.kind === 'voters') node.membership.append(entry)
-  node.votersChanged(wasVoter)
 }
 
 /**
@@ -91,26 +95,13 @@ function takeEntry(node: RaftNode, entry: Entry): void {
  */
 function accept(node: RaftNode, from: VoterId, message: Append, matched: number): void {
   const index = message.entries.length === 0 ? Math.min(matched, node.log.durableIndex) : matched
-  const { term } = node
-  node.outbox.send(
-    from,
-    { kind: 'appendReply', term, success: true, index, hintTerm: 0, refusedIndex: 0, round: message.round },
-    index,
-  )
+  node.outbox.send(from, reply(node, message.round, { success: true, index }), index)
 }
 
 /** Tells where the logs may agree, so that the leader skips a whole term at a time instead of an entry. */
 function refuse(node: RaftNode, from: VoterId, message: Append): void {
-  const hint = node.log.agreement(message.prevIndex, message.prevTerm)
-  node.outbox.send(from, {
-    kind: 'appendReply',
-    term: node.term,
-    success: false,
-    index: hint.index,
-    hintTerm: hint.term,
-    refusedIndex: message.prevIndex,
-    round: message.round,
-  })
+  const { index, term: hintTerm } = node.log.agreement(message.prevIndex, message.prevTerm)
+  node.outbox.send(from, reply(node, message.round, { index, hintTerm, refusedIndex: message.prevIndex }))
 }
 
 /** Consecutive entries whose terms do not fall and are none of the future. */

@@ -90,8 +90,9 @@ export function handleAppendReply(node: RaftNode, from: VoterId, message: Reply)
   const { leadership } = node
   const progress = leadership?.progress.get(voterKey(from))
   if (leadership === null || progress === undefined) return
-  progress.silentTicks = 0
-  if (message.round <= leadership.round && message.round > progress.ackedRound) {
+  progress.forgetful = message.forgetful
+  if (!progress.forgetful) progress.silentTicks = 0
+  if (!progress.forgetful && message.round <= leadership.round && message.round > progress.ackedRound) {
     progress.ackedRound = message.round
     confirmRounds(node, leadership)
   }
@@ -152,9 +153,10 @@ function appendOwn(node: RaftNode, kind: EntryKind, payload: Uint8Array): LogPos
 export function advanceLeaderCommit(node: RaftNode): void {
   const { leadership, log } = node
   if (leadership === null) return
-  const matches = node.membership.voters.map((voter) =>
-    node.isSelf(voter) ? log.durableIndex : (leadership.progress.get(voterKey(voter))?.match ?? 0),
-  )
+  const matches = node.membership.voters.map((voter) => {
+    const progress = leadership.progress.get(voterKey(voter))
+    return node.isSelf(voter) ? log.durableIndex : (progress?.counted ?? 0)
+  })
   const reached = quorumValue(matches)
   if (reached > node.knownCommit && log.term(reached) === node.term) node.knownCommit = reached
   node.advanceCommit()

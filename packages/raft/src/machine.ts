@@ -115,7 +115,7 @@ function learner(node: RaftNode, peer: VoterId, present: boolean): void {
 function connectionBroken(node: RaftNode, peer: VoterId): void {
   const progress = node.leadership?.progress.get(voterKey(peer))
   if (progress === undefined) handleConnectionBroken(node, peer)
-  else if (progress.state !== 'snapshot') progress.becomeProbe(progress.match + 1) // What was on its way is lost.
+  else progress.reconnect()
 }
 
 function stepMessage(node: RaftNode, from: VoterId, message: RaftMessage): void {

@@ -29,7 +29,7 @@ export class RaftNode {
   /** What a leader told, or counted; `commitIndex` follows once it is durable here. */
   knownCommit: number
   commitIndex: number
-  mayVote: boolean
+  readonly mayVote: boolean
   /** Of a leader; null in every other role. */
   leadership: Leadership | null = null
   readonly votes = new Map<string, boolean>()
@@ -113,10 +113,5 @@ export class RaftNode {
     this.commitIndex = commit
     this.membership.committed(commit)
     if (this.wantedSnapshot !== null && this.wantedSnapshot.index <= commit) this.wantedSnapshot = null
-  }
-
-  /** A voter set took effect. A node that was swapped in may vote from here on: its identity is new to this set. */
-  votersChanged(wasVoter: boolean): void {
-    if (!wasVoter && this.membership.has(this.config.self)) this.mayVote = true
   }
 }

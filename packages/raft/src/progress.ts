@@ -9,7 +9,7 @@ import type { VoterId } from '@millrace/base'
  */
 export class Progress {
   readonly peer: VoterId
-  /** Everything up to here is durable on the peer. Never falls. */
+  /** Everything up to here is durable on the peer, as it said on this connection. */
   match = 0
   next: number
   state: 'probe' | 'replicate' | 'snapshot' = 'probe'
@@ -18,6 +18,8 @@ export class Progress {
   /** Held everything that was in the log at the last heartbeat. */
   caughtUp = false
   ackedRound = 0
+  /** It said that its store forgot promises: it counts for nothing. */
+  forgetful = false
   /** The commit index that it was told last. */
   toldCommit = 0
   heartbeatDue = true
@@ -31,6 +33,19 @@ export class Progress {
   constructor(peer: VoterId, next: number) {
     this.peer = peer
     this.next = next
+  }
+
+  /** How far this peer counts toward a commit. */
+  get counted(): number {
+    return this.forgetful ? 0 : this.match
+  }
+
+  /** The connection broke: what was on its way is lost, and who comes back may have less than who went. */
+  reconnect(): void {
+    const next = this.match + 1
+    this.match = 0
+    if (this.state === 'snapshot') return
+    this.becomeProbe(next)
   }
 
   becomeProbe(next: number): void {

@@ -1,4 +1,5 @@
 import type { Entry } from '@millrace/base'
+import { entryBytes } from './entry-tail.ts'
 import type { Leadership } from './leadership.ts'
 import type { RaftNode } from './node.ts'
 import type { Progress } from './progress.ts'
@@ -81,7 +82,7 @@ export function entriesRead(node: RaftNode, request: number, entries: readonly E
 function bounded(entries: readonly Entry[], maxBytes: number): readonly Entry[] {
   let bytes = 0
   const fits = entries.findIndex((entry, at) => {
-    bytes += entry.payload.length
+    bytes += entryBytes(entry)
     return at > 0 && bytes > maxBytes
   })
   return fits === -1 ? entries : entries.slice(0, fits)

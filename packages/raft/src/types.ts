@@ -39,6 +39,8 @@ export type RaftMessage =
       /** On refusal, the `prevIndex` that was refused, so that a late refusal is told from a fresh one. */
       readonly refusedIndex: number
       readonly round: number
+      /** The sender's store forgot promises (`mayVote` is false): its answers count for nothing but its own catching up. */
+      readonly forgetful: boolean
     }
   /** A snapshot is fetched over the bulk lane; this tells the follower which one and from whom. */
   | {
@@ -97,9 +99,11 @@ export interface RaftStart {
   /** Voter-set entries in the log after the snapshot, in order: the newest one counts, committed or not. */
   readonly voterEntries: readonly Entry[]
   /**
-   * False: this identity may have made promises that its store forgot. It learns, and neither votes nor campaigns until a
-   * leader removed it and added it again. A blank store under a new identity promised nothing and may vote: nobody counts
-   * its vote before it is in the voter set, and right after that the group may depend on it.
+   * False: this identity may have made promises that its store forgot. It learns, and it never votes, campaigns or counts
+   * toward a commit or a quorum again: what it acknowledges to a leader of an old term, it may have acknowledged differently
+   * to a newer one, and nothing in a log that it reads anew can tell. To count again it must come back as another voter.
+   * A blank store under a new identity promised nothing and may vote: nobody counts its vote before it is in the voter
+   * set, and right after that the group may depend on it.
    */
   readonly mayVote: boolean
 }

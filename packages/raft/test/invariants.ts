@@ -97,6 +97,11 @@ export class Invariants {
     this.#seen.delete(member)
   }
 
+  /** The disk of an identity was lost; what it does not remember is no breach of its own. */
+  forgot(member: Member): void {
+    this.#durableTerm.delete(voterKey(member.voter))
+  }
+
   #leads(member: Member, term: number, seen: Seen): void {
     const known = this.#leaders.get(term) ?? voterKey(member.voter)
     this.#demand(known === voterKey(member.voter), `ElectionSafety: ${known} and ${name(member)} lead term ${term}`)

@@ -28,6 +28,7 @@ export class Scenario {
   readonly #commands: Readonly<Record<string, Command>> = {
     nodes: (count, ...options) => this.#form(Number(count), options),
     campaign: (id) => this.#step(id, { kind: 'campaign' }),
+    elect: (id) => this.#elect(this.#at(id)),
     tick: (id, count = '1') => this.#tick(id, Number(count)),
     deliver: (...filter) => this.#deliver(filter),
     drop: (...filter) => this.#drop(filter),
@@ -38,7 +39,7 @@ export class Scenario {
     log: (...ids) => (ids.length > 0 ? ids.map((id) => this.#at(id)) : this.#group.all).map(logLine),
     peers: (id) => this.#peers(id),
     disk: (id, mode) => this.#diskMode(id, mode),
-    sync: (id) => this.#sync(this.#at(id)),
+    sync: (id, count) => this.#sync(this.#at(id), count),
     crash: (id) => this.#crash(this.#at(id)),
     restart: (id) => this.#restart(this.#at(id)),
     cut: (a, b) => this.#cut(a, b),
@@ -64,8 +65,18 @@ export class Scenario {
     }
     this.#group = new Group({ random: () => 0, config })
     this.#group.form(Array.from({ length: count }, (_, at) => voterOf(String(at + 1))))
+    this.#told.clear()
     for (const member of this.#group.all) this.#told.set(member.voter.id, describeRole(member))
-    return this.#group.all.map(stateLine)
+    return []
+  }
+
+  /** An election as scenario 01 tells it, without the telling. */
+  #elect(member: Member): readonly string[] {
+    member.step({ kind: 'campaign' })
+    this.#syncFastDisks()
+    this.#deliver([])
+    this.#news()
+    return [`${nameOf(member)} is ${describeRole(member)}, its log ends at ${member.memory.lastIndex}`]
   }
 
   #at(id: string | undefined): Member {
@@ -148,9 +159,9 @@ export class Scenario {
     return []
   }
 
-  #sync(member: Member): readonly string[] {
-    const count = member.writes.length
-    member.sync()
+  #sync(member: Member, most: string | undefined): readonly string[] {
+    const count = most === undefined ? member.writes.length : Number(most)
+    member.sync(count)
     this.#syncFastDisks()
     return [`${nameOf(member)} synced ${count} write${count === 1 ? '' : 's'}`]
   }
@@ -225,7 +236,9 @@ export class Scenario {
   }
 
   #damage(name: string): readonly string[] {
-    this.#at(name).crash()
+    const member = this.#at(name)
+    member.crash()
+    this.#group.invariants.forgot(member)
     return this.#blank(name, false)
   }
 
@@ -318,6 +331,7 @@ function describeMessage(message: RaftMessage): string {
       return `term ${message.term}: after ${message.prevIndex}@${message.prevTerm} comes ${what}; committed ${message.commitIndex}`
     }
     case 'appendReply':
+      if (!message.success && message.refusedIndex === 0) return `term ${message.term}: not there yet`
       return message.success
         ? `term ${message.term}: durable to ${message.index}`
         : `term ${message.term}: refused after ${message.refusedIndex}, try ${message.index}@${message.hintTerm}`

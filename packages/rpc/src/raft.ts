@@ -55,6 +55,7 @@ export const RaftFrame = frame('RaftFrame', {
       hintTerm: field(4, uint64),
       round: field(5, uint64),
       refusedIndex: field(6, uint64),
+      forgetful: field(7, bool),
     }),
   ],
   snapshotOffer: [

@@ -16,7 +16,7 @@ afterEach(async () => {
 })
 
 function voterIds(member: TestMember): readonly number[] {
-  return member.quorum.status.voters.map(({ id }) => id).toSorted()
+  return member.quorum.status.voters.map(({ id }) => id).toSorted((a, b) => a - b)
 }
 
 /** Changes one byte in the middle of a file. */
@@ -237,7 +237,7 @@ describe('a voter that lost its disk', () => {
       three.leader?.quorum.status.voters.some((voter) => voter.directoryId === fresh) ?? false
     await three.until(swapped, 'the swap')
     const status = (await three.leads()).quorum.status
-    expect(status.voters.map(({ id }) => id).toSorted()).toEqual([1, 2, 3])
+    expect(status.voters.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([1, 2, 3])
     expect(status.voters.some((voter) => voter.directoryId === former)).toBe(false)
     expect(status.learners).toEqual([])
     await three.commit('after')
@@ -262,6 +262,7 @@ describe('a voter that lost its disk', () => {
       () => three.leader?.quorum.status.voters.some((voter) => voter.directoryId === fresh) ?? false,
       'the swap',
     )
+    expect(three.member(leader.id).applied).toEqual(['before', 'after'])
   })
 
   it('gets another identity when only its log is damaged', async () => {
@@ -417,6 +418,7 @@ describe('a stranger', () => {
     await both.until(told, 'the refusal')
     // Each goes on as the cluster that it is.
     await both.until(() => [1, 2].every((id) => both.member(id).leadership.kind === 'leader'), 'both leaders')
+    expect(both.member(1).quorum.clusterId).not.toBe(both.member(2).quorum.clusterId)
   })
 
   it('that is not configured is refused', async () => {
@@ -432,5 +434,6 @@ describe('a stranger', () => {
       closed: () => {},
     })
     await three.until(told, 'the refusal')
+    expect(voterIds(three.member(1))).toEqual([1])
   })
 })
