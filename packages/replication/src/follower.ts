@@ -8,6 +8,8 @@ const FIRST_RETRY_US = 20_000
 const LONGEST_RETRY_US = 1_000_000
 /** A Follow without any answer for so long is sent again. */
 const ANSWER_TIMEOUT_US = 2_000_000
+/** An idle follower repeats its ack so often: a leader that does not know the session says so, and it follows anew. */
+const ACK_REPEAT_US = 5_000_000
 
 /**
  * following: a Follow is on its way. accepted: the own log is a prefix of the leader's, and batches stream in. truncating: the node
@@ -29,6 +31,7 @@ export class Follower {
   private lastEpoch = -1
   private ackedEnd = -1
   private ackedLogStart = -1
+  private ackedAtUs = 0
   /** Where the log ended at the last gap: a leader that leaves the same gap again is asked with patience. */
   private gapAt = -1
 
@@ -115,6 +118,8 @@ export class Follower {
   private accepted(message: { readonly highWatermark: number; readonly logStart: number }): void {
     this.phase = 'accepted'
     this.backoff.succeeded()
+    // What was committed before an unclean election is what its leader says.
+    if (this.uncleanlyElected) this.replica.log.lowerHighWatermark(message.highWatermark)
     this.heed(message.highWatermark, message.logStart)
     this.ack()
   }
@@ -197,8 +202,10 @@ export class Follower {
   }
 
   private ack(): void {
-    const { log, out } = this.replica
-    if (log.promisedEnd === this.ackedEnd && log.logStart === this.ackedLogStart) return
+    const { clock, log, out } = this.replica
+    const known = log.promisedEnd === this.ackedEnd && log.logStart === this.ackedLogStart
+    if (known && clock.nowUs - this.ackedAtUs < ACK_REPEAT_US) return
+    this.ackedAtUs = clock.nowUs
     this.ackedEnd = log.promisedEnd
     this.ackedLogStart = log.logStart
     out.message({

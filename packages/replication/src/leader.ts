@@ -42,7 +42,8 @@ export class Leader {
     this.isr = new InSyncSet(state.isr, state.partitionEpoch, replica.nextRequestId)
     this.notes = new LogEndNotes(replica.lagTimeMaxUs)
     this.notes.note(replica.clock.nowUs, this.epochStart)
-    replica.log.beginLeading()
+    // A leader vouches for no more than it holds itself; only one that was elected uncleanly can know of more.
+    replica.log.lowerHighWatermark(replica.log.promisedEnd)
     replica.out.beginEpoch = this.epoch
     this.knowReplicas()
     this.reconsider()

@@ -76,9 +76,9 @@ export class OwnLog {
     this.highWatermark = Math.max(this.logStart, Math.min(this.highWatermark, endOffset))
   }
 
-  /** A leader vouches for no more than it holds itself; only one that was elected uncleanly can know of more. */
-  beginLeading(): void {
-    this.highWatermark = Math.max(this.logStart, Math.min(this.highWatermark, this.promisedEnd))
+  /** Only an unclean election takes back what was committed. */
+  lowerHighWatermark(offset: number): void {
+    this.highWatermark = Math.max(this.logStart, Math.min(this.highWatermark, offset))
   }
 
   raiseHighWatermark(offset: number): boolean {

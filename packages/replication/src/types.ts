@@ -9,7 +9,10 @@ export interface PartitionState {
   readonly leader: number
   readonly leaderEpoch: number
   readonly partitionEpoch: number
-  /** The leader was elected outside ISR and ELR: followers may truncate below their own watermark. */
+  /**
+   * A leader was elected outside ISR and ELR: followers may truncate below their own watermark, and take the leader's for theirs. It
+   * stays so through later elections until every replica has been in the ISR again.
+   */
   readonly uncleanlyElected: boolean
   /** Already capped to the number of replicas. */
   readonly minInsyncReplicas: number
@@ -223,7 +226,8 @@ export interface PartitionView {
   readonly highWatermark: number
   /**
    * What the watermark's checkpoint may say: as far as the own log is on disk. A follower's watermark may be ahead of its disk, and
-   * a power cut may bring back what was truncated before it; a checkpoint of `highWatermark` would then call that committed.
+   * a power cut may bring back what was truncated before it; a checkpoint of `highWatermark` would then call that committed. It
+   * falls below an earlier checkpoint only after an unclean election, and is then to be on disk before what is appended next.
    */
   readonly durableHighWatermark: number
   readonly logStart: number

@@ -143,7 +143,11 @@ export class SimBroker implements Observed {
         failedWaiters: (epoch) => {
           this.waiters = this.waiters.filter((waiter) => waiter.epoch !== epoch)
         },
-        stepped: (input) => world.stepped(this, input),
+        stepped: (input) => {
+          // Only an unclean election takes a watermark back, and then the checkpoint at once with it.
+          this.checkpoint = Math.min(this.checkpoint, this.node?.machine.highWatermark ?? 0)
+          world.stepped(this, input)
+        },
       },
     })
   }

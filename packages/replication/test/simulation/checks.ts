@@ -69,7 +69,8 @@ export class Checks {
     let led = this.leaderships.get(machine.leaderEpoch)
     if (led === undefined) {
       const timely = machine.leaderEpoch === this.state().leaderEpoch
-      if (machine.leaderEpoch === this.uncleanEpoch) this.lossAccepted(broker.log, known)
+      if (machine.leaderEpoch === this.uncleanEpoch) this.lossAccepted(broker.log)
+      if (this.uncleanEpoch >= 0 && machine.leaderEpoch >= this.uncleanEpoch) this.adopt(broker.log, known)
       const committedBefore = this.committed.length
       led = { timely, incarnation: who, highWatermark: Math.min(known, committedBefore), committedBefore }
       this.leaderships.set(machine.leaderEpoch, led)
@@ -153,7 +154,10 @@ export class Checks {
   /** A log is about to be cut at `to`: no committed record may go. */
   truncating(broker: Observed, to: number): void {
     this.counts.truncations += 1
-    if ((broker.node as ModelNode).machine.leaderEpoch < this.uncleanEpoch) return
+    const { isr, elr, leaderEpoch } = this.state()
+    const promised = isr.includes(broker.id) || elr.includes(broker.id)
+    // Whoever learns late of an election may follow a leader of the past, as long as nobody counts on it.
+    if ((broker.node as ModelNode).machine.leaderEpoch < leaderEpoch && !promised) return
     const end = Math.min(broker.log.endOffset, this.committed.length)
     for (let offset = Math.max(to, this.deletedBelow, broker.log.logStart); offset < end; offset++)
       this.demand(
@@ -178,17 +182,20 @@ export class Checks {
   /** An operator accepted, by an election in `epoch`, that what `survivor` lacks is lost. Leaders before it promise nothing any more. */
   uncleanElection(epoch: number, survivor: ModelLog): void {
     this.uncleanEpoch = epoch
-    this.lossAccepted(survivor, 0)
+    this.lossAccepted(survivor)
   }
 
-  /** The survivor keeps its own watermark: what it knows to have been committed, it goes on promising. */
-  private lossAccepted(survivor: ModelLog, highWatermark: number): void {
+  private lossAccepted(survivor: ModelLog): void {
     const holds = (offset: number): boolean =>
       same(survivor.record(offset), this.committed[offset]) &&
       (!this.fsync || same(survivor.syncedRecord(offset), this.committed[offset]))
     let kept = Math.min(this.deletedBelow, survivor.endOffset)
     while (kept < this.committed.length && holds(kept)) kept += 1
     this.committed.length = Math.min(kept, this.committed.length)
+  }
+
+  /** After a loss a leader may know of more that was committed before it, and goes on promising it. */
+  private adopt(survivor: ModelLog, highWatermark: number): void {
     for (let offset = this.committed.length; offset < highWatermark; offset++)
       this.committed[offset] = survivor.record(offset) as ModelRecord
   }

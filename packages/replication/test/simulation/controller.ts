@@ -98,7 +98,7 @@ export class ModelController {
   moveLeadership(to: number): void {
     if (!this.state.isr.includes(to) || this.isFenced(to)) return
     const { leaderEpoch } = this.state
-    this.commit({ ...this.state, leader: to, leaderEpoch: leaderEpoch + 1, uncleanlyElected: false }, false)
+    this.commit({ ...this.state, leader: to, leaderEpoch: leaderEpoch + 1 }, false)
   }
 
   /** The same broker again, in a new epoch. */
@@ -131,7 +131,9 @@ export class ModelController {
     if (request.partitionEpoch === state.partitionEpoch) {
       const left = [...state.elr, ...state.isr].filter((id) => !isr.includes(id))
       const elr = isr.length < state.minInsyncReplicas ? left : []
-      this.commit({ ...state, isr, elr }, false)
+      // Until every replica is back, some of them may still have to give up what the unclean election gave up.
+      const uncleanlyElected = state.uncleanlyElected && isr.length < state.replicas.length
+      this.commit({ ...state, isr, elr, uncleanlyElected }, false)
     }
     if (!isr.includes(from)) return { kind: 'rejected', error: ErrorCode.NEW_LEADER_ELECTED }
     return { kind: 'applied', isr, partitionEpoch: this.state.partitionEpoch, leaderEpoch: this.state.leaderEpoch }
@@ -175,7 +177,7 @@ export class ModelController {
   private elected(state: PartitionState, raiseEpoch: boolean): PartitionState {
     const alive = (id: number): boolean => !this.isFenced(id)
     if (state.leader !== -1 && alive(state.leader) && state.isr.includes(state.leader))
-      return raiseEpoch ? { ...state, leaderEpoch: state.leaderEpoch + 1, uncleanlyElected: false } : state
+      return raiseEpoch ? { ...state, leaderEpoch: state.leaderEpoch + 1 } : state
     const from = state.isr.length > 0 ? state.isr : state.elr
     const leader = state.replicas.find((id) => from.includes(id) && alive(id)) ?? -1
     if (leader === state.leader && !raiseEpoch) return state
@@ -186,7 +188,6 @@ export class ModelController {
       leaderEpoch: state.leaderEpoch + 1,
       isr,
       elr: isr.length >= state.minInsyncReplicas ? [] : state.elr.filter((id) => id !== leader),
-      uncleanlyElected: false,
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { SimBroker } from './broker.ts'
-import type { Group } from './group.ts'
+import type { Group, GroupOptions } from './group.ts'
 
 const SECOND_US = 1_000_000
 
@@ -9,11 +9,12 @@ export class Faults {
   private readonly weights: Record<string, number>
   private readonly meanUs: number
 
-  constructor(group: Group, unclean: boolean) {
+  constructor(group: Group, options: Pick<GroupOptions, 'unclean' | 'faults'>) {
     this.group = group
+    const unclean = options.unclean === true
     const { random } = group
     const weight = (most: number): number => (random.chance(25) ? 0 : random.below(most + 1))
-    this.meanUs = 60_000 + random.below(400_000)
+    this.meanUs = (options.faults?.['every'] ?? 60_000) + random.below(options.faults === undefined ? 400_000 : 60_000)
     this.weights = {
       crash: weight(6),
       powerCut: weight(6),
@@ -32,6 +33,8 @@ export class Faults {
       slowNetwork: weight(2),
       replicas: weight(1),
       uncleanElection: unclean ? 1 + weight(3) : 0,
+      ...options.faults,
+      every: 0,
     }
     this.next()
   }

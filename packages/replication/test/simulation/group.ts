@@ -12,6 +12,8 @@ export interface GroupOptions {
   readonly flushMode: 'fsync' | 'pagecache'
   /** An operator now and then elects a replica that may lack records. */
   readonly unclean?: boolean
+  /** Weights of kinds of faults, instead of drawn ones, and `every` how many microseconds about. */
+  readonly faults?: Readonly<Record<string, number>>
   /** How long faults are injected, before everything is healed. */
   readonly faultyUs?: number
   readonly create?: typeof createPartition

@@ -85,6 +85,20 @@ class OwnEnd {
   }
 }
 
+/** Where a bug needs a rare coincidence: weights of faults under which it is less rare. */
+export const PROVOKED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'an ack of an old session counts': {
+    every: 30_000,
+    moveLeadership: 20,
+    breakStream: 20,
+    slowNetwork: 5,
+  },
+  'a durable report from before a truncation counts': { moveLeadership: 20, breakStream: 5, powerCut: 3 },
+  'broker epochs are not looked at': { wipe: 10, crash: 0, powerCut: 0 },
+  'a refused follower never asks again': { moveLeadership: 10, bumpEpoch: 10, slowNetwork: 5 },
+  'a lost answer is never asked for again': { changeController: 20, breakStream: 20 },
+}
+
 /** Bugs that the simulation has to find: each is one of the rules, broken. */
 export const PLANTED: Readonly<Record<string, Create>> = {
   'an ack of an old session counts': bend((inner, input) => {

@@ -7,7 +7,7 @@ const SECOND_US = 1_000_000
 /** Runs one seed: faults, then healing, then everything must agree. Throws `Violation`. */
 export function runGroup(options: GroupOptions): GroupResult {
   const group = new Group(options)
-  const run = new Faults(group, options.unclean === true)
+  const run = new Faults(group, options)
   void run
   const faultyUs = options.faultyUs ?? 12 * SECOND_US
   while (group.schedule.nowUs < faultyUs) group.step()

@@ -82,7 +82,7 @@ export class Streams {
     }
     // What was on its way when the stream broke may be lost, or read much later, after a new stream was opened.
     if (this.random.chance(50)) return
-    this.schedule.after(this.random.below(1_500_000), () => this.deliver(stream, from, to, message))
+    this.schedule.after(this.random.below(3_000_000), () => this.deliver(stream, from, to, message))
   }
 
   private deliver(stream: Stream, from: SimBroker, to: SimBroker, message: ModelMessage): void {
@@ -116,8 +116,13 @@ export class Streams {
       })
     }
     const lastUs = Math.max(this.schedule.nowUs, stream.toLeaderUs, stream.toFollowerUs)
-    hear('follower', lastUs + 1 + this.random.below(50_000))
-    hear('leader', lastUs + 1 + this.random.below(50_000))
+    hear('follower', lastUs + this.noticeUs())
+    hear('leader', lastUs + this.noticeUs())
+  }
+
+  /** Mostly a reset; sometimes only a timeout tells. */
+  private noticeUs(): number {
+    return 1 + this.random.below(this.random.chance(15) ? 4_000_000 : 50_000)
   }
 
   breakAllOf(broker: SimBroker): void {
