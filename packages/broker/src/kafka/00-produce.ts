@@ -31,10 +31,23 @@ export function produceHandler(services: Services): Handler<ProduceRequest, Prod
   }
 }
 
+/** A topic of the request: the next `count` partitions are its. */
+interface TopicShape {
+  readonly name: string
+  readonly count: number
+}
+
+/**
+ * One produce. It keeps nothing of the request's bytes once they are appended: the log holds them as long as it wants, and who waits for a
+ * watermark that does not move must not hold more.
+ */
 class ProduceRun extends Deadline {
   private readonly services: Services
   private readonly exchange: Exchange<ProduceResponse>
-  private readonly request: ProduceRequest
+  private readonly acks: number
+  private readonly timeoutMs: number
+  private readonly transactionalId: string | null
+  private readonly shape: TopicShape[] = []
   private readonly partitions: ProducePartition[] = []
   private inflating = 0
   private unanswered = 0
@@ -43,16 +56,20 @@ class ProduceRun extends Deadline {
     super()
     this.services = services
     this.exchange = exchange
-    this.request = request
+    this.acks = request.acks
+    this.timeoutMs = request.timeoutMs
+    this.transactionalId = request.transactionalId
+    for (const { name, partitionData } of request.topicData) {
+      this.shape.push({ name, count: partitionData.length })
+      for (const { index, records } of partitionData) this.partitions.push(new ProducePartition(name, index, records))
+    }
   }
 
   /** Checks, and appends unless something has to be inflated first: then it returns true, and the connection's next produce waits. */
   begin(): boolean {
-    for (const { name, partitionData } of this.request.topicData)
-      for (const { index, records } of partitionData) this.partitions.push(new ProducePartition(name, index, records))
     const intake = new BatchIntake(this.services, {
       version: this.exchange.version,
-      transactionalId: this.request.transactionalId,
+      transactionalId: this.transactionalId,
       nowMs: this.services.broker.world.clock.wallMs(),
     })
     const later = (finish: () => void): void =>
@@ -74,15 +91,17 @@ class ProduceRun extends Deadline {
   }
 
   expire(): void {
-    for (const partition of this.partitions) {
-      if (partition.answered) continue
-      partition.refuse(ErrorCode.REQUEST_TIMED_OUT)
-      this.settle(partition)
-    }
+    this.exchange.connection.guard(() => {
+      for (const partition of this.partitions) {
+        if (partition.answered) continue
+        partition.refuse(ErrorCode.REQUEST_TIMED_OUT)
+        this.settle(partition)
+      }
+    })
   }
 
   private find({ topic, index }: ProducePartition): Replica | ErrorCode {
-    const { acks } = this.request
+    const { acks } = this
     if (acks !== 0 && acks !== 1 && acks !== -1) return ErrorCode.INVALID_REQUIRED_ACKS
     if (topicNameProblem(topic) !== null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (INTERNAL_TOPICS.has(topic) && this.exchange.clientId !== ADMIN_CLIENT) return ErrorCode.INVALID_TOPIC_EXCEPTION
@@ -90,7 +109,7 @@ class ProduceRun extends Deadline {
   }
 
   private explain({ topic }: ProducePartition, error: ErrorCode): string | null {
-    if (error === ErrorCode.INVALID_REQUIRED_ACKS) return `acks is ${this.request.acks}; it can be 0, 1 or -1 (all)`
+    if (error === ErrorCode.INVALID_REQUIRED_ACKS) return `acks is ${this.acks}; it can be 0, 1 or -1 (all)`
     return error === ErrorCode.INVALID_TOPIC_EXCEPTION ? `${topic} is written by the brokers only` : null
   }
 
@@ -101,21 +120,27 @@ class ProduceRun extends Deadline {
   }
 
   private append(): void {
-    const { acks } = this.request
+    const { acks } = this
     this.unanswered = 1
     for (const partition of this.partitions) {
+      const { batch, replica } = partition
+      partition.release()
       this.unanswered++
-      if (partition.batch === null) this.settle(partition)
-      else (partition.replica as Replica).append(partition.batch, acks as 0 | 1 | -1, this.answerTo(partition))
+      if (batch === null) this.settle(partition)
+      else (replica as Replica).append(batch, acks as 0 | 1 | -1, this.answerTo(partition))
     }
     if (acks === 0) {
       if (!this.refuseSilently()) this.exchange.silence()
       return
     }
-    if (acks === -1) this.services.wheel.add(this, Math.max(0, this.request.timeoutMs))
+    if (acks === -1) {
+      this.services.wheel.add(this, Math.max(0, this.timeoutMs))
+      this.exchange.onAbandoned = () => this.cancel()
+    }
     this.settled()
   }
 
+  /** Called by the log in the midst of others' answers, which a failure here must not touch. */
   private answerTo(partition: ProducePartition): AppendAnswer {
     return (error, baseOffset, logStart, logAppendTimeMs) => {
       if (partition.answered) return
@@ -125,8 +150,12 @@ class ProduceRun extends Deadline {
         partition.logStart = logStart
         partition.logAppendTimeMs = logAppendTimeMs
       }
-      if (this.request.acks === 0) this.refuseSilently()
-      else this.settle(partition)
+      try {
+        if (this.acks === 0) this.refuseSilently()
+        else this.settle(partition)
+      } catch (failure) {
+        this.exchange.connection.failed(failure)
+      }
     }
   }
 
@@ -138,7 +167,7 @@ class ProduceRun extends Deadline {
   }
 
   private settled(): void {
-    if (--this.unanswered === 0 && this.request.acks !== 0) this.respond()
+    if (--this.unanswered === 0 && this.acks !== 0) this.respond()
   }
 
   private nameLeader(partition: ProducePartition): void {
@@ -158,9 +187,9 @@ class ProduceRun extends Deadline {
   private respond(): void {
     this.cancel()
     let at = 0
-    const responses = this.request.topicData.map(({ name, partitionData }) => ({
+    const responses = this.shape.map(({ name, count }) => ({
       name,
-      partitionResponses: partitionData.map(() => (this.partitions[at++] as ProducePartition).answer()),
+      partitionResponses: this.partitions.slice(at, (at += count)).map((partition) => partition.answer()),
     }))
     this.exchange.respond({ responses, throttleTimeMs: 0, nodeEndpoints: this.endpoints() })
   }

@@ -79,6 +79,7 @@ function begin(services: Services, exchange: Exchange<FetchResponse>, request: F
     partitions,
     ready: () => exchange.respondParts(answerOf(exchange, topics, isolation === 1)),
     guard: (run) => exchange.connection.guard(run),
+    failed: (error) => exchange.connection.failed(error),
   })
   exchange.onAbandoned = () => fetch.abandon()
   fetch.begin()

@@ -52,11 +52,14 @@ class DeleteRecordsRun extends Deadline {
         this.remove(name, slot)
       }
     this.services.wheel.add(this, Math.max(0, this.request.timeoutMs))
+    this.exchange.onAbandoned = () => this.cancel()
     this.answered()
   }
 
   expire(): void {
-    for (const { slots } of this.topics) for (const slot of slots) this.settle(slot, ErrorCode.REQUEST_TIMED_OUT, -1)
+    this.exchange.connection.guard(() => {
+      for (const { slots } of this.topics) for (const slot of slots) this.settle(slot, ErrorCode.REQUEST_TIMED_OUT, -1)
+    })
   }
 
   private remove(topic: string, slot: Slot): void {

@@ -17,6 +17,7 @@ export interface ConnectionLimits {
   readonly maxUnwrittenBytes: number
   /** From a frame's first byte to the end of its header. */
   readonly headerDeadlineMs: number
+  /** Below 0: never. */
   readonly idleMs: number
 }
 
@@ -140,7 +141,7 @@ export class Connection implements ByteHandler, BudgetWaiter {
     }
     if (this.pending.length > 0 && !this.blocked) return
     // An idle connection is a normal end, and no reason for a line in the log.
-    if (nowUs - this.activeUs > idleMs * 1000) this.close()
+    if (idleMs >= 0 && nowUs - this.activeUs > idleMs * 1000) this.close()
   }
 
   /** Takes the exchange into the order of answers; before its handler begins, which may answer at once. */
@@ -203,7 +204,8 @@ export class Connection implements ByteHandler, BudgetWaiter {
     }
   }
 
-  private failed(error: unknown): void {
+  /** Serving a request of this connection threw. Malformed requests are the client's fault, the rest is ours. */
+  failed(error: unknown): void {
     if (error instanceof BrokenInvariant) this.host.world.fatal('broken-invariant', error)
     if (error instanceof FrameRefused) {
       this.refuse('frame', error.message)

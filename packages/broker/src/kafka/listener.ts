@@ -14,7 +14,7 @@ import { TopicSettings } from './topic-settings.ts'
 
 const MIB = 1024 * 1024
 const SWEEP_US = 1_000_000
-/** Requests held by all connections of a listener, unless one request alone may be larger. */
+/** Requests held by all connections of a listener where `queued.max.request.bytes` says nothing, unless one may be larger. */
 const BUDGET_BYTES = 256 * MIB
 /** The watches are swept this much less often than the connections. */
 const WATCH_SWEEP_TICKS = 10
@@ -56,9 +56,10 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
     this.world = context.world
     this.config = config
     this.limits = limitsOf(context)
-    this.budget = new MemoryBudget(Math.max(BUDGET_BYTES, 2 * context.config.maxRequestBytes))
     this.log = new SteadyLog(context.world.log, context.world.clock)
     const settings = new TopicSettings(context)
+    const budget = Number(settings.broker('queued.max.request.bytes'))
+    this.budget = new MemoryBudget(budget > 0 ? budget : Math.max(BUDGET_BYTES, 2 * context.config.maxRequestBytes))
     this.services = {
       broker: context,
       listener: config,

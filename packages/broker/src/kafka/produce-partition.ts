@@ -12,7 +12,8 @@ const NO_RECORD_ERRORS: ProduceAnswer['recordErrors'] = Object.freeze([])
 export class ProducePartition {
   readonly topic: string
   readonly index: number
-  readonly records: Uint8Array | null
+  /** What came; null once it is appended or refused. */
+  records: Uint8Array | null
   replica: Replica | null = null
   /** The batch that passed the checks, mostly a view of `records`. */
   batch: Uint8Array | null = null
@@ -29,6 +30,13 @@ export class ProducePartition {
     this.topic = topic
     this.index = index
     this.records = records
+  }
+
+  /** Lets go of the request's bytes, and of the replica. */
+  release(): void {
+    this.records = null
+    this.batch = null
+    this.replica = null
   }
 
   refuse(error: ErrorCode, message: string | null = null, recordErrors: readonly RecordError[] | null = null): void {

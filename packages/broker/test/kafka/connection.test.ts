@@ -226,6 +226,29 @@ describe('a connection', () => {
     expect(world.time.pendingTimers).toBe(1)
   })
 
+  test('that goes away while its produce waits for a watermark that does not move is not waited for', () => {
+    const { world, broker, connect } = harness()
+    const [replica] = broker.topic('t')
+    if (replica !== undefined) replica.alone = false
+    const client = connect()
+    client.send(ProduceApi as never, 9, produceRequest('t', batch(['a']), { timeoutMs: 2 ** 31 - 1 }))
+    world.time.turn()
+    expect(world.time.pendingTimers).toBe(2)
+    client.end.hangUp()
+    world.time.advance(100)
+    expect(world.time.pendingTimers).toBe(1)
+    replica?.replicate()
+    world.time.turn()
+    expect(world.log.lines).toEqual([])
+  })
+
+  test('is never idle where connections.max.idle.ms is -1', () => {
+    const { world, connect } = harness({ config: { idleConnectionMs: -1 } })
+    const client = connect()
+    world.time.advance(3_600_000)
+    expect(client.ask(ApiVersionsApi, 3, ASK_VERSIONS).errorCode).toBe(ErrorCode.NONE)
+  })
+
   test('may send a negative correlation id and no client id', () => {
     const { world, connect } = harness()
     const client = connect()
@@ -273,13 +296,14 @@ describe('the memory for requests', () => {
   const chunk = new Uint8Array(1024 * 1024)
 
   test('stops the reading of all when used up, and the largest unfinished request goes', () => {
-    const { world, connect } = harness()
+    const { world, connect } = harness({ properties: { 'queued.max.request.bytes': String(16 * 1024 * 1024) } })
     const hogs = Array.from({ length: 40 }, () => connect())
     const good = connect()
     for (const hog of hogs) hog.end.send(prefixed(90 * 1024 * 1024))
     for (let i = 0; i < 12; i++) for (const hog of hogs) hog.end.send(chunk)
     const taken = hogs.reduce((sum, { end }) => sum + 12 - end.undelivered, 0)
-    expect(taken).toBeLessThan(330)
+    // One chunk each may come before the others are known of.
+    expect(taken).toBeLessThanOrEqual(16 + 40)
     const late = hogs.filter(({ end }) => end.closedByServer).length
     expect(late).toBe(0)
     expect(good.ask(ApiVersionsApi, 3, ASK_VERSIONS).errorCode).toBe(ErrorCode.NONE)
@@ -302,12 +326,12 @@ describe('the memory for requests', () => {
   })
 
   test('is all given back when requests are answered and connections end', () => {
-    const { world, broker, connect } = harness()
+    const { world, broker, connect } = harness({ properties: { 'queued.max.request.bytes': String(8 * 1024 * 1024) } })
     broker.topic('t')
     for (let round = 0; round < 5; round++) {
       const client = connect()
       client.end.send(prefixed(50 * 1024 * 1024))
-      for (let i = 0; i < 45; i++) client.end.send(chunk)
+      for (let i = 0; i < 4; i++) client.end.send(chunk)
       client.end.hangUp()
       world.time.turn()
     }
@@ -323,7 +347,7 @@ describe('the memory for requests', () => {
     const answer = big.ask(
       ProduceApi,
       9,
-      produceRequest('t', Buffer.concat([batch(['a']), new Uint8Array(40 * 1024 * 1024)])),
+      produceRequest('t', Buffer.concat([batch(['a']), new Uint8Array(4 * 1024 * 1024)])),
     )
     // Bytes after the batch are dropped, as Kafka does.
     expect(answer.responses[0]?.partitionResponses[0]?.errorCode).toBe(ErrorCode.NONE)

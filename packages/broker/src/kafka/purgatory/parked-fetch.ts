@@ -94,6 +94,8 @@ export interface FetchPlan {
   ready(): void
   /** Runs what happens later on behalf of the client. */
   guard(run: () => void): void
+  /** Something that happened later threw. */
+  failed(error: unknown): void
 }
 
 type Phase = 'new' | 'parked' | 'due' | 'reading' | 'over'
@@ -146,9 +148,17 @@ export class ParkedFetch extends Deadline {
     if (this.phase === 'parked') this.plan.guard(() => this.unparkAndRead())
   }
 
-  /** A partition changed while this fetch is parked. */
+  /** A partition changed while this fetch is parked. Others wait to be told after this one, so nothing is thrown. */
   moved(partition: FetchPartition): void {
     if (this.phase !== 'parked') return
+    try {
+      this.lookAt(partition)
+    } catch (error) {
+      this.plan.failed(error)
+    }
+  }
+
+  private lookAt(partition: FetchPartition): void {
     this.available -= partition.available
     partition.refresh()
     this.count(partition)
