@@ -1,4 +1,4 @@
-import { baseOffset, lastOffset, maxTimestamp } from '@millrace/records'
+import { lastOffset, maxTimestamp } from '@millrace/records'
 import type { Segment } from './segment.ts'
 import type { LogConfig } from './types.ts'
 
@@ -28,37 +28,35 @@ export function shouldRoll(segment: Segment, config: LogConfig, incoming: Incomi
 export interface AppendRun {
   readonly batches: readonly Uint8Array[]
   readonly bytes: number
-  /** Of the first batch: the base of the segment, where it begins one. */
+  /** The base of the segment that the run begins: where the log ended then, so that segments leave no gap between them. */
   readonly baseOffset: number
 }
 
+export interface AppendTo {
+  readonly active: Segment
+  readonly config: LogConfig
+  readonly endOffset: number
+  readonly nowMs: number
+}
+
 /** Divides batches over the active segment (the first run, maybe empty) and new ones. A batch is never split. */
-export function planRuns(
-  active: Segment,
-  config: LogConfig,
-  batches: readonly Uint8Array[],
-  nowMs: number,
-): AppendRun[] {
+export function planRuns({ active, config, endOffset, nowMs }: AppendTo, batches: readonly Uint8Array[]): AppendRun[] {
   const runs: { batches: Uint8Array[]; bytes: number; baseOffset: number }[] = []
   let run = { batches: [] as Uint8Array[], bytes: 0, baseOffset: active.baseOffset }
+  let next = endOffset
   runs.push(run)
   for (const batch of batches) {
-    const incoming = {
-      bytes: run.bytes + batch.length,
-      lastOffset: lastOffset(batch, 0),
-      maxTimestamp: maxTimestamp(batch, 0),
-    }
-    const full =
-      runs.length === 1
-        ? shouldRoll(active, config, incoming, nowMs) ||
-          (run.bytes > 0 && active.size + incoming.bytes > config.segmentBytes)
-        : run.bytes > 0 && (incoming.bytes > config.segmentBytes || incoming.lastOffset - run.baseOffset >= 2 ** 31)
-    if (full) {
-      run = { batches: [], bytes: 0, baseOffset: baseOffset(batch, 0) }
+    const last = lastOffset(batch, 0)
+    const incoming = { bytes: run.bytes + batch.length, lastOffset: last, maxTimestamp: maxTimestamp(batch, 0) }
+    const tooLarge = run.bytes > 0 && (run === runs[0] ? active.size : 0) + incoming.bytes > config.segmentBytes
+    const tooFar = last - run.baseOffset >= 2 ** 31
+    if (tooLarge || tooFar || (run === runs[0] && shouldRoll(active, config, incoming, nowMs))) {
+      run = { batches: [], bytes: 0, baseOffset: next }
       runs.push(run)
     }
     run.batches.push(batch)
     run.bytes += batch.length
+    next = last + 1
   }
   return runs
 }

@@ -14,6 +14,12 @@ export interface Checkpoints {
   readonly logStarts: ReadonlyMap<string, number>
 }
 
+interface WrittenEpochs {
+  readonly log: SegmentedLog
+  readonly version: number
+  readonly content: Uint8Array
+}
+
 /** The three offset checkpoints of a directory, and the epoch histories of its logs. Writes follow each other. */
 export class DirectoryCheckpoints {
   private readonly world: World
@@ -75,28 +81,31 @@ export class DirectoryCheckpoints {
     for (const log of logs) {
       const name = folderName(log.topic, log.partition)
       recoveryPoints.set(name, clean && log.quarantined === null ? log.endOffset : log.recoveryPoint)
-      highWatermarks.set(name, Math.max(log.highWatermark, 0))
-      if (log.logStart > (log.segments[0]?.baseOffset ?? 0)) logStarts.set(name, log.logStart)
+      highWatermarks.set(name, log.promisedWatermark)
+      if (log.logStart > 0) logStarts.set(name, log.logStart)
     }
     const { disk } = this.world
     const file = (name: string, offsets: ReadonlyMap<string, number>) =>
       replaceSmallFile(disk, this.path, name, encodeOffsets(offsets))
+    // All of one moment: what is written later must not be newer than what is written first.
+    const epochs = logs
+      .filter((log) => log.epochs.version !== log.epochsWritten && log.quarantined === null)
+      .map((log) => ({ log, version: log.epochs.version, content: encodeEpochs(log.epochs.entries) }))
     inOrder(
       [
-        // A recovery point says that what is below is not walked again, so the epochs of that part must be on disk first.
-        (ended) => eachLimited(logs, PARALLEL_FILES, (log, one) => this.writeEpochs(log, one), ended),
+        // Epochs below the log start are forgotten, so the log start must be on disk before them.
+        file(LOG_STARTS, logStarts),
+        // A recovery point says that what is below is not walked again, so the epochs of that part must be on disk before it.
+        (ended) => eachLimited(epochs, PARALLEL_FILES, (one, written) => this.writeEpochs(one, written), ended),
         file(RECOVERY_POINTS, recoveryPoints),
         file(HIGH_WATERMARKS, highWatermarks),
-        file(LOG_STARTS, logStarts),
       ],
       done,
     )
   }
 
-  private writeEpochs(log: SegmentedLog, done: Done<void>): void {
-    const { version } = log.epochs
-    if (version === log.epochsWritten || log.closed || log.quarantined !== null) return done(null)
-    const content = encodeEpochs(log.epochs.entries)
+  private writeEpochs({ log, version, content }: WrittenEpochs, done: Done<void>): void {
+    if (log.closed) return done(null)
     replaceSmallFile(
       this.world.disk,
       log.folder,

@@ -265,6 +265,10 @@ class FileLogDirectory implements LogDirectory, LogServices {
     )
   }
 
+  afterCheckpoint(run: (error: IoError | null) => void): void {
+    this.checkpoint(run)
+  }
+
   lowerCheckpoint(done: (error: IoError | null) => void): void {
     this.checkpoint(done)
   }
@@ -307,6 +311,11 @@ class FileLogDirectory implements LogDirectory, LogServices {
 /** Stands where a failed call has no value; callers look at the error first. */
 const NO_LOG = null as unknown as PartitionLog
 
+function parentOf(path: string): string {
+  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
+  return cut < 0 ? '.' : path.slice(0, Math.max(cut, 1))
+}
+
 /** Finds what a directory holds, recovers what was not stopped cleanly, and takes the marker away before anything is written. */
 class DirectoryOpening {
   private readonly directory: FileLogDirectory
@@ -328,6 +337,8 @@ class DirectoryOpening {
     inOrder(
       [
         (ended) => this.directory.world.disk.mkdir(this.options.path, ended),
+        // The directory's own name. Its parent may be one that this process may not open, and then somebody else made the name.
+        (ended) => this.directory.world.disk.syncDir(parentOf(this.options.path), () => ended(null)),
         (ended) => this.readCheckpoints(ended),
         (ended) => this.openFolders(ended),
         // In this order: beside the marker a recovery point is the end of a log, and a running log promises less than that.

@@ -86,8 +86,8 @@ class Opening {
       leftovers.map((name) => `${this.folder}/${name}`),
       0,
     )
-    const segments = this.listing.segments.map((files) => new Segment(files))
     const promised = this.promised()
+    const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
     const empty = segments.every(({ size }) => size === 0)
     const last = segments.at(-1) as Segment
@@ -101,6 +101,15 @@ class Opening {
         null,
       )
     this.recover(segments, epochs, promised)
+  }
+
+  /** Segments wholly below the log start were being removed when the last process ended: some may be gone, so all go. */
+  private dropBelow(logStart: number): Segment[] {
+    const { segments } = this.listing
+    const first = segments.findIndex((_, at) => (segments[at + 1]?.baseOffset ?? Number.POSITIVE_INFINITY) > logStart)
+    for (const files of segments.slice(0, Math.max(first, 0)))
+      this.request.reaper.removeLater(new Segment(files).paths, 0)
+    return segments.slice(Math.max(first, 0)).map((files) => new Segment(files))
   }
 
   private promised(): { recoveryPoint: number; highWatermark: number; logStart: number } {

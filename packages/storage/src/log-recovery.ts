@@ -91,11 +91,11 @@ class Recovery {
     if (segment === undefined) return this.judge(at - 1, null)
     if (at > this.firstWalked) {
       segment.index.forget()
-      if (segment.baseOffset < this.next) {
-        this.detail = `segment ${segment.baseOffset} begins below offset ${this.next}`
+      // Segments leave no gap between them, so one that begins elsewhere follows a tail that is lost, or is not of this log.
+      if (segment.baseOffset !== this.next) {
+        this.detail = `segment ${segment.baseOffset} follows where offset ${this.next} was due`
         return this.judge(at, 0)
       }
-      this.next = segment.baseOffset
     }
     const visit = (bytes: Uint8Array, where: number, position: number, size: number): boolean =>
       this.visit(segment, { bytes, at: where, position, size })

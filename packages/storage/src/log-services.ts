@@ -21,6 +21,8 @@ export interface LogServices {
   readonly failed: IoError | null
   /** The disk failed: every log of the directory is told, once. */
   fail(error: IoError): void
+  /** Runs once a checkpoint that was begun after this call is on disk, or has failed. */
+  afterCheckpoint(run: (error: IoError | null) => void): void
   /** The checkpoint on disk promises more than the log holds now; `done` once it does not any more. */
   lowerCheckpoint(done: (error: IoError | null) => void): void
 }

@@ -13,6 +13,7 @@ export class LogSync implements SyncTarget {
   private dirty = new Set<Segment>()
   private folderDirty = false
   private checkpointTooHigh = false
+  beginsAnew = false
   private waiting: Done<void>[] = []
 
   constructor(log: SegmentedLog) {
@@ -41,6 +42,13 @@ export class LogSync implements SyncTarget {
   /** The checkpoints must not promise what is gone: nothing is reported durable before they are written again. */
   promisedTooMuch(): void {
     this.checkpointTooHigh = true
+  }
+
+  /** All of the log was replaced: until that is on disk a crash may bring the old one back, of which nothing is promised. */
+  restarted(): void {
+    this.beginsAnew = true
+    this.checkpointTooHigh = true
+    this.folderChanged()
   }
 
   forget(segment: Segment): void {
@@ -86,7 +94,9 @@ export class LogSync implements SyncTarget {
         }),
       finished: () => {
         for (const waiter of waiting) waiter(null)
-        if (generation === log.generation && !log.closed) log.becameDurable(endOffset)
+        if (generation !== log.generation || log.closed) return
+        this.beginsAnew = false
+        log.becameDurable(endOffset)
       },
     }
   }

@@ -58,6 +58,9 @@ export class CrashDisk implements Disk {
   crash(random: TestRandom): void {
     for (const change of this.pending) if (random.chance(60)) apply(this.durableTree, change)
     this.pending = []
+    // A name whose folder's own name is lost is lost with it.
+    for (const path of Array.from(this.durableTree.keys()))
+      if (path !== '/' && !hasAncestors(this.durableTree, path)) this.durableTree.delete(path)
     this.tree = new Map(this.durableTree)
     for (const node of this.tree.values()) if (node !== 'folder') tear(node, random)
     this.openNowHandles = 0
@@ -197,11 +200,16 @@ function parent(path: string): string {
   return path.slice(0, Math.max(1, path.lastIndexOf('/')))
 }
 
+function hasAncestors(tree: Tree, path: string): boolean {
+  for (let above = parent(path); above !== '/'; above = parent(above)) if (tree.get(above) !== 'folder') return false
+  return true
+}
+
 function apply(tree: Tree, change: NameChange): void {
-  if (change.kind === 'link') return void (tree.has(parent(change.path)) && tree.set(change.path, change.node))
+  if (change.kind === 'link') return void tree.set(change.path, change.node)
   if (change.kind === 'unlink') return removeAll(tree, change.path)
   const node = tree.get(change.from)
-  if (node === undefined || !tree.has(parent(change.to))) return
+  if (node === undefined) return
   removeAll(tree, change.to)
   for (const [path, moved] of Array.from(tree))
     if (path === change.from || path.startsWith(`${change.from}/`)) {
@@ -223,7 +231,7 @@ function tear(node: Node, random: TestRandom): void {
   const after = Buffer.alloc(size)
   durable.copy(after)
   for (let at = 0; at < size; at += SECTOR)
-    if (random.chance(70)) content.copy(after, at, at, Math.min(at + SECTOR, size))
+    if (at < content.length && random.chance(70)) content.copy(after, at, at, Math.min(at + SECTOR, size))
   node.durable = after
   node.volatile = Buffer.from(after)
   node.size = size

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { baseOffset, leaderEpoch, nextOffset } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import type { PartitionLog } from '../src/index.ts'
@@ -79,13 +80,13 @@ class Life {
     }
     this.log.append(batches, this.opened.world.clock.wallMs())
     for (const batch of batches) this.model.append(batch)
-    expect(this.log.endOffset).toBe(this.model.endOffset)
+    assert.equal(this.log.endOffset, this.model.endOffset)
   }
 
   private notePromises(): void {
     if (this.reports.generation === this.log.generation)
       this.promised = Math.max(this.promised, this.reports.durableEnd)
-    expect(this.promised).toBeLessThanOrEqual(this.log.endOffset)
+    assert.ok(this.promised <= this.log.endOffset, `${this.promised} <= ${this.log.endOffset}`)
   }
 
   private advanceWatermark(): void {
@@ -106,11 +107,11 @@ class Life {
     const offset = containing === undefined ? target : nextOffset(containing, 0)
     const generation = this.log.generation
     this.log.truncate(offset)
-    expect(this.log.generation).toBe(generation + 1)
+    assert.equal(this.log.generation, generation + 1)
     this.model.truncate(offset)
     this.promised = Math.min(this.promised, this.log.endOffset)
     this.epoch++
-    expect(this.log.endOffset).toBe(Math.max(this.model.endOffset, this.log.logStart))
+    assert.equal(this.log.endOffset, Math.max(this.model.endOffset, this.log.logStart))
   }
 
   private newEpoch(): void {
@@ -141,14 +142,14 @@ class Life {
     if (from >= log.endOffset) return
     const part = readLog(this.opened.world, log, from, 1).parts[0] as Uint8Array
     const wanted = model.batches.find((batch) => nextOffset(batch, 0) > from) as Uint8Array
-    expect(Buffer.compare(part, wanted)).toBe(0)
+    assert.equal(Buffer.compare(part, wanted), 0)
   }
 
   private stop(): void {
     this.opened.world.ask<void>((done) => this.opened.directory.close(done))
     this.promised = this.log.endOffset
     this.reopen(true)
-    expect(this.log.endOffset).toBe(Math.max(this.model.endOffset, this.model.logStart))
+    assert.equal(this.log.endOffset, Math.max(this.model.endOffset, this.model.logStart))
   }
 
   private crash(): void {
@@ -164,9 +165,9 @@ class Life {
   private reopen(clean: boolean): void {
     const world = new SimWorld(this.seed * 1000 + ++this.incarnation, this.opened.world.disk)
     this.opened = openDirectory(world, { tailCacheBytes: this.random.chance(50) ? 0 : 1 << 20 })
-    expect(this.opened.found.clean).toBe(clean)
-    expect(this.opened.found.damaged).toEqual([])
-    expect(this.opened.found.logs.length).toBe(1)
+    assert.equal(this.opened.found.clean, clean)
+    assert.deepEqual(this.opened.found.damaged, [])
+    assert.equal(this.opened.found.logs.length, 1)
     this.log = this.opened.found.logs[0] as PartitionLog
     this.reports = new Reports()
     this.log.configure(SMALL)
@@ -177,22 +178,25 @@ class Life {
   /** Nothing that was promised is gone, and nothing is there that never was. */
   private checkSurvival(): void {
     const { log, model } = this
-    expect(log.quarantined).toBeNull()
-    expect(log.endOffset).toBeGreaterThanOrEqual(this.promised)
-    expect(log.highWatermark).toBeLessThanOrEqual(log.endOffset)
+    assert.equal(log.quarantined, null)
+    assert.ok(log.endOffset >= this.promised, `${log.endOffset} >= ${this.promised}`)
+    assert.ok(log.highWatermark <= log.endOffset, `${log.highWatermark} <= ${log.endOffset}`)
     const batches = readAll(this.opened.world, log)
     let next = batches[0] === undefined ? log.endOffset : baseOffset(batches[0], 0)
-    expect(next).toBeLessThanOrEqual(log.logStart)
+    assert.ok(next <= log.logStart, `${next} <= ${log.logStart}`)
     for (const batch of batches) {
-      expect(baseOffset(batch, 0)).toBe(next)
+      assert.equal(baseOffset(batch, 0), next)
       next = nextOffset(batch, 0)
       const known = model.ever.get(baseOffset(batch, 0)) ?? []
-      expect(known.some((one) => Buffer.compare(one, batch) === 0)).toBe(true)
+      assert.equal(
+        known.some((one) => Buffer.compare(one, batch) === 0),
+        true,
+      )
       if (next > this.promised) continue
       const kept = model.batches.find((one) => baseOffset(one, 0) === baseOffset(batch, 0))
-      if (kept !== undefined) expect(Buffer.compare(kept, batch)).toBe(0)
+      if (kept !== undefined) assert.equal(Buffer.compare(kept, batch), 0)
     }
-    expect(next).toBe(log.endOffset)
+    assert.equal(next, log.endOffset)
     this.checkEpochs(batches)
     // What is there now is what counts: a log start or a name that was not durable may have come back.
     model.batches = batches
@@ -200,7 +204,7 @@ class Life {
     model.highWatermark = Math.min(Math.max(model.highWatermark, log.highWatermark), log.endOffset)
     log.checkpointHighWatermark(model.highWatermark)
     this.promised = log.durableEnd
-    expect(log.durableEnd).toBe(log.endOffset)
+    assert.equal(log.durableEnd, log.endOffset)
   }
 
   private checkEpochs(batches: readonly Uint8Array[]): void {
@@ -208,11 +212,11 @@ class Life {
     for (const batch of batches) {
       const epoch = leaderEpoch(batch, 0)
       if (last >= 0 && epoch !== last)
-        expect(this.log.epochEnd(last)).toEqual({ epoch: last, endOffset: baseOffset(batch, 0) })
+        assert.deepEqual(this.log.epochEnd(last), { epoch: last, endOffset: baseOffset(batch, 0) })
       last = epoch
     }
-    if (last >= 0) expect(this.log.epochEnd(last)?.epoch).toBe(last)
-    if (last >= 0) expect(this.log.lastEpoch).toBeGreaterThanOrEqual(last)
+    if (last >= 0) assert.equal(this.log.epochEnd(last)?.epoch, last)
+    if (last >= 0) assert.ok(this.log.lastEpoch >= last, `${this.log.lastEpoch} >= ${last}`)
   }
 }
 
