@@ -203,6 +203,17 @@ describe('a node that listens for peers', () => {
     expect(await echoes()).toEqual(ECHO)
   })
 
+  test('is told at once that a stream is broken when the process of its opener is killed', async () => {
+    const program = join(import.meta.dirname, 'programs', 'peer-process.ts')
+    const child = fork(program, ['open', String(listener.address.port)])
+    await new Promise((resolve) => child.once('message', resolve))
+    const killed = performance.now()
+    child.kill('SIGKILL')
+    await untilReal(() => accepted[0]?.closedWhy !== '', 'the acceptor to be told')
+    expect(accepted[0]?.closedWhy).toBe('broken')
+    expect(performance.now() - killed).toBeLessThan(3000)
+  })
+
   test('refuses a bad hello with a status that carries the reason', async () => {
     const answer = await rawCall((call) => call.write(Buffer.from('who am I')))
     expect(answer).toMatchObject({ code: status.FAILED_PRECONDITION, details: 'say hi' })
@@ -256,7 +267,7 @@ describe('a node that opens streams', () => {
       new GrpcPeers().open(address, 'control', Buffer.from('hi'), told)
       await untilReal(() => told.events.length > 0, 'the end')
       expect(told.end).toMatch(/^closed broken .*ECONNREFUSED/)
-      expect(performance.now() - start).toBeLessThan(1000)
+      expect(performance.now() - start).toBeLessThan(3000)
     }
   })
 
@@ -309,7 +320,7 @@ describe('a node that opens streams', () => {
     const killed = performance.now()
     first.child.kill('SIGKILL')
     await untilReal(() => told.every(({ end }) => end !== ''), 'three ends')
-    expect(performance.now() - killed).toBeLessThan(1000)
+    expect(performance.now() - killed).toBeLessThan(3000)
     for (const { end } of told) expect(end).toMatch(/^closed broken/)
 
     const second = await start(first.address.port)

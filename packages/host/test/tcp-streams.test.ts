@@ -97,7 +97,7 @@ test('a client that resets the connection closes the stream with the reason', as
   expect(accepted[0]?.events[2]).toMatch(/^closed .*ECONNRESET/)
 })
 
-test('a client that never reads is cut off some time after the stream is closed', { timeout: 10_000 }, async () => {
+test('a client that never reads is cut off some time after the stream is closed', { timeout: 20_000 }, async () => {
   const socket = client()
   socket.pause()
   await untilReal(() => accepted[0]?.events.length === 1, 'the connection')
@@ -109,12 +109,12 @@ test('a client that never reads is cut off some time after the stream is closed'
   let received = 0
   let closed = false
   socket.on('close', () => (closed = true))
-  await new Promise((resolve) => setTimeout(resolve, 2500))
+  await new Promise((resolve) => setTimeout(resolve, 4000))
   socket.on('data', (chunk: Buffer) => (received += chunk.length))
   socket.resume()
   await untilReal(() => closed, 'the connection to be cut')
   expect(received).toBeLessThan(50_000_000)
-  expect(performance.now() - start).toBeLessThan(9000)
+  expect(performance.now() - start).toBeLessThan(15_000)
 })
 
 test('more connections than allowed are closed as they come, and taken again once others are gone', async () => {

@@ -30,7 +30,7 @@ export class AcceptedStream implements PeerStream {
     this.queue = new FrameQueue(call, () => this.tell((handler) => handler.drained()))
     this.timeout = setTimeout(() => this.end(status.DEADLINE_EXCEEDED, 'no hello'), HELLO_TIMEOUT_MS)
     call.on('data', this.received)
-    call.on('end', () => this.closed('remote', 'the peer closed the stream'))
+    call.on('end', () => setImmediate(() => this.halfClosed()))
     call.on('cancelled', () => this.closed('broken', 'the connection to the peer is gone'))
     call.on('error', (error) => this.closed('broken', error.message))
   }
@@ -69,6 +69,12 @@ export class AcceptedStream implements PeerStream {
     for (const frame of this.early ?? []) this.queue.send(frame)
     this.early = null
     this.earlyBytes = 0
+  }
+
+  /** A connection that breaks ends its streams' input too; that it broke is known when its other events have run. */
+  private halfClosed(): void {
+    if (this.call.cancelled) this.closed('broken', 'the connection to the peer is gone')
+    else this.closed('remote', 'the peer closed the stream')
   }
 
   private closed(why: 'remote' | 'broken', detail: string): void {
