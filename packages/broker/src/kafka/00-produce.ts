@@ -121,6 +121,7 @@ class ProduceRun extends Deadline {
 
   private append(): void {
     const { acks } = this
+    this.exchange.forgetBody()
     this.unanswered = 1
     for (const partition of this.partitions) {
       const { batch, replica } = partition

@@ -2,6 +2,7 @@ import { encodeResponse } from '@millrace/protocol'
 import type { Api, RequestHeader } from '@millrace/protocol'
 import type { Connection } from './connection.ts'
 
+const NOTHING = new Uint8Array(0)
 const PRODUCE = 0
 /** Requests up to this size count as what they are. */
 const SMALL_BYTES = 64 * 1024
@@ -20,8 +21,6 @@ export class Exchange<Response = unknown> {
   readonly version: number
   readonly correlationId: number
   readonly clientId: string | null
-  /** The request without its header, as it travelled: what is forwarded. */
-  readonly body: Uint8Array
   /** What the request counts for in the memory for requests. */
   readonly weight: number
   /** What is to be written; null for silence. */
@@ -30,6 +29,8 @@ export class Exchange<Response = unknown> {
   finished = false
   /** Called when the client goes away before the answer, so that a parked request does not wait for nobody. */
   onAbandoned: (() => void) | null = null
+  private frame: Uint8Array
+  private readonly bodyAt: number
 
   constructor(connection: Connection, header: RequestHeader, frame: Uint8Array) {
     this.connection = connection
@@ -37,9 +38,20 @@ export class Exchange<Response = unknown> {
     this.version = header.apiVersion
     this.correlationId = header.correlationId
     this.clientId = header.clientId
-    this.body = frame.subarray(header.bodyAt)
+    this.frame = frame
+    this.bodyAt = header.bodyAt
     const plain = header.apiKey === PRODUCE || frame.length <= SMALL_BYTES
     this.weight = plain ? frame.length : frame.length * DECODED_FACTOR
+  }
+
+  /** The request without its header, as it travelled: what is forwarded. */
+  get body(): Uint8Array {
+    return this.frame.subarray(this.bodyAt)
+  }
+
+  /** The request's bytes are needed no more; whoever waits long for an answer calls this first. */
+  forgetBody(): void {
+    this.frame = NOTHING
   }
 
   respond(response: Response): void {
@@ -75,11 +87,13 @@ export class Exchange<Response = unknown> {
   /** Gives up what the answer held; it is written. */
   settled(): void {
     this.parts = null
+    this.forgetBody()
   }
 
   /** The client went away. */
   abandoned(): void {
     this.parts = null
+    this.forgetBody()
     this.finished = true
     const onAbandoned = this.onAbandoned
     this.onAbandoned = null
