@@ -9,12 +9,14 @@ import type { Lane } from '@millrace/base'
 /** The largest frame, both ways. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
 /**
- * What an acceptor may have under way to an opener: a round trip's worth at full speed, several large frames. The other direction keeps
- * HTTP/2's 64 KB, on purpose: Node's HTTP/2 does not read from a connection while a write to it is held up, so two sides that both may
- * send more than the kernel's buffers take would wait for each other for ever. One direction must always fit. Bulk therefore flows
- * from the acceptor to the opener: a follower opens to its leader, a learner to who has the snapshot.
+ * What an acceptor may have under way to an opener. The other direction keeps HTTP/2's 64 KB. Both are so on purpose: Node's HTTP/2 does
+ * not read from a connection while a write to it is held up. Two sides that both may send more than the kernel's buffers take would wait
+ * for each other for ever, so one direction must always fit. And while an acceptor's write is held up it hears no acks, so a window
+ * that the kernel takes at once keeps acks fast (measured under full load: 0.5 ms at 512 KB, 10 ms at 8 MB) and costs no throughput
+ * where a round trip is 1 ms or less. Bulk flows from the acceptor to the opener: a follower opens to its leader, a learner to who
+ * has the snapshot.
  */
-const OPENER_WINDOW_BYTES = 8 * 1024 * 1024
+const OPENER_WINDOW_BYTES = 512 * 1024
 
 /** Options of both ends of a stream between nodes. */
 const COMMON_OPTIONS: ChannelOptions = {
