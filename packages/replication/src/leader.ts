@@ -130,8 +130,12 @@ export class Leader {
     if (input.durableEnd > log.endOffset || input.durableEnd <= follower.durableEnd) return
     follower.durableEnd = input.durableEnd
     if (input.durableEnd === log.endOffset) follower.caughtUpUs = this.replica.clock.nowUs
-    this.advance()
-    if (!follower.inSync) this.reconsider()
+    if (follower.inSync) {
+      this.advance()
+      return
+    }
+    this.noteCaughtUp(follower)
+    this.reconsider()
   }
 
   peerClosed(peer: number): void {
@@ -165,14 +169,19 @@ export class Leader {
   tick(mayJudge: boolean): void {
     const { clock, log } = this.replica
     for (const follower of this.followers) {
-      const noted = follower.durableEnd >= log.endOffset ? clock.nowUs : this.notes.caughtUpUs(follower.durableEnd)
-      if (noted > follower.caughtUpUs) follower.caughtUpUs = noted
+      this.noteCaughtUp(follower)
       if (follower.connected) this.progress(follower)
     }
     this.notes.note(clock.nowUs, log.endOffset)
     this.send(this.isr.retryInDoubt(clock.nowUs))
     this.reconsider()
     if (mayJudge) this.shrink()
+  }
+
+  private noteCaughtUp(follower: FollowerSession): void {
+    const { clock, log } = this.replica
+    const noted = follower.durableEnd >= log.endOffset ? clock.nowUs : this.notes.caughtUpUs(follower.durableEnd)
+    if (noted > follower.caughtUpUs) follower.caughtUpUs = noted
   }
 
   private progress(follower: FollowerSession): void {

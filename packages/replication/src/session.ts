@@ -64,6 +64,7 @@ export class FollowerSession implements FollowerProgress {
     this.session = 0
     this.brokerEpoch = -1
     this.durableEnd = -1
+    if (!this.inSync) this.caughtUpUs = -Infinity
   }
 
   told(highWatermark: number, logStart: number): void {

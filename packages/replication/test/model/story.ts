@@ -18,6 +18,7 @@ export class Story {
   private readonly alters = new Map<number, AlterPartition>()
   private readonly sessions = new Map<number, string>()
   private readonly told = new Map<number, string>()
+  private readonly syncing = new Map<number, ReturnType<ModelLog['beginSync']>>()
   private readonly random = new SeededRandom(1)
   private state: PartitionState | null = null
   private flushMode: FlushMode = 'fsync'
@@ -57,6 +58,11 @@ export class Story {
       this.say(`${leader} writes ${values.join(' ')} at ${at}`)
     },
     sync: ([who]) => this.sync(who === undefined ? [...this.nodes.keys()] : ids(who)),
+    'begin-sync': ([id = '']) => this.syncing.set(Number(id), this.node(id).log.beginSync()),
+    'end-sync': ([id = '']) => {
+      const end = this.syncing.get(Number(id))
+      if (end !== undefined) this.node(id).step({ kind: 'durable', ...end() })
+    },
     deliver: ([link]) => this.deliver(link === undefined ? null : link),
     hold: (links) => links.forEach((link) => this.held.add(link)),
     release: (links) => links.forEach((link) => this.held.delete(link)),
@@ -276,7 +282,7 @@ export class Story {
         requestId: alter.requestId,
         result: { kind: 'applied', isr, partitionEpoch, leaderEpoch },
       })
-      this.tell(undefined)
+      this.tell(given['told'])
     } else if (outcome === 'rejected') {
       node?.step({
         kind: 'alterReply',
@@ -408,7 +414,7 @@ function options(words: readonly string[]): Record<string, string> {
 }
 
 function ids(list: string): readonly number[] {
-  return list === '' ? [] : list.split(',').map(Number)
+  return list === '' || list === 'none' ? [] : list.split(',').map(Number)
 }
 
 function durationUs(text: string): number {
