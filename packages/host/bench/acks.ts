@@ -11,7 +11,8 @@ const nothing = (): void => {}
 function leader(stream: PeerStream, delays: number[]): PeerHandler {
   let size = 0
   const fill = (): void => {
-    while (size > 0 && stream.send(Buffer.allocUnsafe(size)));
+    if (size === 0) return
+    while (stream.send(Buffer.allocUnsafe(size)));
   }
   const frame = (bytes: Uint8Array): void => {
     const view = new DataView(bytes.buffer, bytes.byteOffset)
