@@ -62,6 +62,8 @@ class ControllerNode implements Controller, QuorumListener {
   private readonly state = new Committed()
   private acting: ActiveController | null = null
   private leading: Leadership = { kind: 'other', term: 0, leader: null }
+  /** Who led before, as far as this node knows; an election in between has no leader. */
+  private previousLeader: number | null = null
   private stopped = false
 
   constructor(world: World, config: ControllerConfig, makeQuorum: QuorumFactory) {
@@ -122,14 +124,14 @@ class ControllerNode implements Controller, QuorumListener {
   }
 
   leadership(next: Leadership): void {
-    const previous = this.leading
     this.leading = next
+    if (next.kind === 'other' && next.leader !== null) this.previousLeader = next.leader
     if (this.stopped) return
-    if (next.kind === 'leader') this.takeOver(next.term, previous)
+    if (next.kind === 'leader') this.takeOver(next.term)
     else this.retire(next.leader)
   }
 
-  private takeOver(term: number, previous: Leadership): void {
+  private takeOver(term: number): void {
     const { clusterId } = this.quorum
     if (this.acting?.term === term) return
     this.retire(null)
@@ -144,9 +146,10 @@ class ControllerNode implements Controller, QuorumListener {
       voters: this.config.quorum.voters,
       clusterId,
       term,
-      previousLeader: previous.kind === 'other' ? previous.leader : null,
+      previousLeader: this.previousLeader,
       rejected: () => this.rejected(term),
     })
+    this.previousLeader = null
     this.acting.start()
   }
 
@@ -184,7 +187,7 @@ class ControllerNode implements Controller, QuorumListener {
       const { voters, commitIndex } = this.quorum.status
       const end = voters.find(({ id }) => id === this.config.quorum.nodeId)?.logEnd ?? 0
       if (commitIndex + 1 < end) this.rejected(term)
-      else this.takeOver(term, this.leading)
+      else this.takeOver(term)
     })
   }
 

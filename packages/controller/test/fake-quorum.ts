@@ -70,7 +70,13 @@ export class FakeQuorum implements Quorum {
 
   get status(): QuorumStatus {
     const { leader, term, commitIndex, index } = this
-    const self = { id: 100, directoryId: 'AAAAAAAAAAAAAAAAAAAAAQ', logEnd: index + 1, lastFetchMs: -1, lastCaughtUpMs: -1 }
+    const self = {
+      id: 100,
+      directoryId: 'AAAAAAAAAAAAAAAAAAAAAQ',
+      logEnd: index + 1,
+      lastFetchMs: -1,
+      lastCaughtUpMs: -1,
+    }
     return { leader, term, commitIndex, voters: [self], learners: [] }
   }
 
