@@ -1,16 +1,21 @@
-import { ErrorCode, ZERO_UUID } from '@millrace/base'
+import { ErrorCode, MillraceError, ZERO_UUID } from '@millrace/base'
 import {
+  type Api,
   CreatePartitionsApi,
   CreateTopicsApi,
+  DeleteRecordsApi,
   DeleteTopicsApi,
-  DescribeConfigsApi,
   DescribeClusterApi,
+  DescribeConfigsApi,
   IncrementalAlterConfigsApi,
 } from '@millrace/protocol'
 import type { Cluster, TopicMetadata } from './cluster.ts'
-import { EARLIEST, LATEST, offsetOf } from './consumer.ts'
-import { ConnectionError, KafkaError } from './errors.ts'
+import { ConnectionPool } from './connection-pool.ts'
+import { ConnectionError, KafkaError, TimeoutError } from './errors.ts'
+import { EARLIEST, LATEST, listOffsets } from './offsets.ts'
+import { retrying } from './retry.ts'
 
+/** A topic to be created. */
 export interface NewTopic {
   readonly name: string
   /** The broker's `num.partitions` where it is left out. */
@@ -20,6 +25,7 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string>>
 }
 
+/** One setting with its present value. */
 export interface ConfigEntry {
   readonly name: string
   /** Null where there is none, or where it is secret. */
@@ -30,8 +36,10 @@ export interface ConfigEntry {
   readonly documentation: string | null
 }
 
+/** Where a setting's value comes from; `topic` is an override of the topic itself. */
 export type ConfigSource = 'topic' | 'dynamic-broker' | 'dynamic-default' | 'static' | 'default' | 'other'
 
+/** A broker at the address that it advertises. */
 export interface BrokerDescription {
   readonly id: number
   readonly host: string
@@ -39,28 +47,43 @@ export interface BrokerDescription {
   readonly rack: string | null
 }
 
+/** The brokers that serve clients, by id. */
 export interface ClusterDescription {
   readonly clusterId: string
+  /** The broker that takes changes; any broker with KRaft. -1: none now. */
   readonly controllerId: number
   readonly brokers: readonly BrokerDescription[]
 }
 
+/** With `validateOnly` everything is checked and nothing is changed. */
+export interface ChangeOptions {
+  readonly validateOnly?: boolean
+}
+
 const SOURCES: readonly ConfigSource[] = ['other', 'topic', 'dynamic-broker', 'dynamic-default', 'static', 'default']
 const TOPIC = 2
-const TIMEOUT_MS = 30_000
 const SET = 0
 const DELETE = 1
+/** How long a creation waits for the brokers to tell of the topic, after the controller has. */
+const KNOWN_EVERYWHERE_MS = 5_000
 
-/** Changes and describes topics. Every call is tried again while the controller changes; refusals are `KafkaError`s. */
+/**
+ * Changes and describes topics. Every call is tried again, for as long as the client's retry timeout, while brokers or the controller change;
+ * refusals are `KafkaError`s, and `TimeoutError` says that no broker answered. A change that was repeated after a lost answer and was found
+ * done counts as done.
+ */
 export class Admin {
   private readonly cluster: Cluster
+  private readonly pool: ConnectionPool
 
   constructor(cluster: Cluster) {
     this.cluster = cluster
+    this.pool = new ConnectionPool(cluster.options)
   }
 
-  /** Resolves once the brokers know the topic. With `validateOnly` nothing is created. */
-  async createTopic(topic: NewTopic, options: { readonly validateOnly?: boolean } = {}): Promise<void> {
+  /** Resolves once the brokers know the topic and its leaders, at the latest five seconds after its creation. */
+  async createTopic(topic: NewTopic, options: ChangeOptions = {}): Promise<void> {
+    const validateOnly = options.validateOnly ?? false
     const request = {
       topics: [
         {
@@ -71,101 +94,111 @@ export class Admin {
           configs: Object.entries(topic.configs ?? {}).map(([name, value]) => ({ name, value })),
         },
       ],
-      timeoutMs: TIMEOUT_MS,
-      validateOnly: options.validateOnly ?? false,
+      timeoutMs: this.timeoutMs,
+      validateOnly,
     }
-    await this.cluster.retrying(`creation of topic ${topic.name}`, async () => {
-      const answer = await this.cluster.sendToController(CreateTopicsApi, request)
-      for (const { name, errorCode, errorMessage } of answer.topics) refuse(errorCode, `topic ${name}`, errorMessage)
+    await this.change(`topic ${topic.name}`, ErrorCode.TOPIC_ALREADY_EXISTS, async () => {
+      const { topics } = await this.toController(CreateTopicsApi, request)
+      refuse(topics[0], `topic ${topic.name}`)
     })
+    if (!validateOnly) await this.knownEverywhere(topic.name)
   }
 
+  /** Deletes a topic with its records. */
   async deleteTopic(name: string): Promise<void> {
-    const request = { topics: [{ name, topicId: ZERO_UUID }], topicNames: [name], timeoutMs: TIMEOUT_MS }
-    await this.cluster.retrying(`deletion of topic ${name}`, async () => {
-      const answer = await this.cluster.sendToController(DeleteTopicsApi, request)
-      for (const { errorCode, errorMessage } of answer.responses)
-        refuseFinally(errorCode, `topic ${name}`, errorMessage)
+    const request = { topics: [{ name, topicId: ZERO_UUID }], topicNames: [name], timeoutMs: this.timeoutMs }
+    await this.change(`topic ${name}`, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, async () => {
+      const { responses } = await this.toController(DeleteTopicsApi, request)
+      refuseFinally(responses[0], `topic ${name}`)
     })
+    await this.cluster.refresh([name]).catch(() => undefined)
   }
 
   /** Raises the number of partitions to `total`. Keys may map to other partitions from then on. */
-  async createPartitions(name: string, total: number): Promise<void> {
-    const request = { topics: [{ name, count: total, assignments: null }], timeoutMs: TIMEOUT_MS, validateOnly: false }
-    await this.cluster.retrying(`partitions of topic ${name}`, async () => {
-      const answer = await this.cluster.sendToController(CreatePartitionsApi, request)
-      for (const { errorCode, errorMessage } of answer.results) refuseFinally(errorCode, `topic ${name}`, errorMessage)
+  async createPartitions(name: string, total: number, options: ChangeOptions = {}): Promise<void> {
+    const validateOnly = options.validateOnly ?? false
+    const topics = [{ name, count: total, assignments: null }]
+    const request = { topics, timeoutMs: this.timeoutMs, validateOnly }
+    await this.change(`partitions of topic ${name}`, null, async (uncertain) => {
+      const { results } = await this.toController(CreatePartitionsApi, request)
+      if (
+        uncertain &&
+        results[0]?.errorCode === ErrorCode.INVALID_PARTITIONS &&
+        (await this.partitionsOf(name)) === total
+      )
+        return
+      refuseFinally(results[0], `topic ${name}`)
     })
+    if (!validateOnly) await this.knownEverywhere(name, total)
   }
 
-  /** All topics, sorted by name. */
+  /** All topics, sorted by name; internal ones too. */
   async listTopics(): Promise<readonly TopicMetadata[]> {
     return (await this.cluster.allTopics()).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** A topic with its partitions, asked for anew. */
+  /** A topic with its partitions, asked for anew. Rejects at once with `KafkaError` UNKNOWN_TOPIC_OR_PARTITION when there is none. */
   async describeTopic(name: string): Promise<TopicMetadata> {
-    await this.cluster.refresh([name])
-    const found = this.cluster.known(name)
-    if (found === null)
-      throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name}`, 'there is no such topic')
-    return found
+    return this.retrying(`topic ${name}`, async () => {
+      await this.cluster.refresh([name])
+      const found = this.cluster.known(name)
+      if (found === null) refuseFinally({ errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }, `topic ${name}`)
+      return found as TopicMetadata
+    })
   }
 
+  /** All settings of a topic with where their values come from. */
   async topicConfigs(name: string): Promise<readonly ConfigEntry[]> {
     const resources = [{ resourceType: TOPIC, resourceName: name, configurationKeys: null }]
-    const answer = await this.cluster.sendToAny(DescribeConfigsApi, {
-      resources,
-      includeSynonyms: false,
-      includeDocumentation: true,
+    const request = { resources, includeSynonyms: false, includeDocumentation: true }
+    return this.retrying(`configuration of topic ${name}`, async () => {
+      const { results } = await this.cluster.sendToAny(DescribeConfigsApi, request, { pool: this.pool })
+      refuseFinally(results[0], `topic ${name}`)
+      return (results[0]?.configs ?? []).map((entry) => ({
+        name: entry.name,
+        value: entry.value,
+        source: SOURCES[entry.configSource] ?? 'other',
+        readOnly: entry.readOnly,
+        documentation: entry.documentation,
+      }))
     })
-    const result = answer.results[0]
-    if (result === undefined)
-      throw new KafkaError(
-        ErrorCode.UNKNOWN_SERVER_ERROR,
-        `configuration of topic ${name}`,
-        'the broker left it out of its answer',
-      )
-    refuseFinally(result.errorCode, `topic ${name}`, result.errorMessage)
-    return result.configs.map((entry) => ({
-      name: entry.name,
-      value: entry.value,
-      source: SOURCES[entry.configSource] ?? 'other',
-      readOnly: entry.readOnly,
-      documentation: entry.documentation,
-    }))
   }
 
   /** Sets keys; a null value takes the override away. All of them, or none. */
-  async alterTopicConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
+  async alterTopicConfigs(
+    name: string,
+    changes: Readonly<Record<string, string | null>>,
+    options: ChangeOptions = {},
+  ): Promise<void> {
     const configs = Object.entries(changes).map(([key, value]) => ({
       name: key,
       configOperation: value === null ? DELETE : SET,
       value,
     }))
-    const request = { resources: [{ resourceType: TOPIC, resourceName: name, configs }], validateOnly: false }
-    await this.cluster.retrying(`configuration of topic ${name}`, async () => {
-      const answer = await this.cluster.sendToController(IncrementalAlterConfigsApi, request)
-      for (const { errorCode, errorMessage } of answer.responses)
-        refuseFinally(errorCode, `topic ${name}`, errorMessage)
+    const resources = [{ resourceType: TOPIC, resourceName: name, configs }]
+    const request = { resources, validateOnly: options.validateOnly ?? false }
+    await this.retrying(`configuration of topic ${name}`, async () => {
+      const { responses } = await this.toController(IncrementalAlterConfigsApi, request)
+      refuseFinally(responses[0], `topic ${name}`)
     })
   }
 
+  /** The brokers that serve clients now. */
   async describeCluster(): Promise<ClusterDescription> {
     const request = { includeClusterAuthorizedOperations: false, endpointType: 1, includeFencedBrokers: false }
-    const answer = await this.cluster.retrying('description of the cluster', () =>
-      this.cluster.sendToAny(DescribeClusterApi, request),
-    )
-    refuse(answer.errorCode, 'cluster', answer.errorMessage)
-    const brokers = answer.brokers
-      .map(({ brokerId, host, port, rack }) => ({ id: brokerId, host, port, rack }))
-      .toSorted((a, b) => a.id - b.id)
-    return { clusterId: answer.clusterId, controllerId: answer.controllerId, brokers }
+    return this.retrying('description of the cluster', async () => {
+      const answer = await this.cluster.sendToAny(DescribeClusterApi, request, { pool: this.pool })
+      refuse(answer, 'cluster')
+      const brokers = answer.brokers
+        .map(({ brokerId, host, port, rack }) => ({ id: brokerId, host, port, rack }))
+        .toSorted((a, b) => a.id - b.id)
+      return { clusterId: answer.clusterId, controllerId: answer.controllerId, brokers }
+    })
   }
 
-  /** Resolves once at least `count` brokers serve clients. Rejects after the retry timeout. */
+  /** Resolves once at least `count` brokers serve clients. Rejects with `TimeoutError` after the retry timeout. */
   async waitForBrokers(count: number): Promise<void> {
-    await this.cluster.retrying(`${count} brokers`, async () => {
+    await this.retrying(`${count} brokers`, async () => {
       const { brokers } = await this.describeCluster()
       if (brokers.length < count) throw new ConnectionError(`${brokers.length} of ${count} brokers serve clients`)
     })
@@ -173,20 +206,139 @@ export class Admin {
 
   /** The first offset and the one after the last committed record. */
   async offsets(topic: string, partition: number): Promise<{ readonly earliest: number; readonly latest: number }> {
-    const query = { topic, partition, isolation: 0 } as const
-    return {
-      earliest: await offsetOf(this.cluster, query, EARLIEST),
-      latest: await offsetOf(this.cluster, query, LATEST),
+    const [earliest, latest] = await this.list([
+      { topic, partition, timestamp: EARLIEST },
+      { topic, partition, timestamp: LATEST },
+    ])
+    return { earliest: earliest?.offset ?? -1, latest: latest?.offset ?? -1 }
+  }
+
+  /**
+   * The first record at or after a time (milliseconds since 1970) in each partition of a topic, by partition; null where no record is that
+   * young.
+   */
+  async offsetsAt(
+    topic: string,
+    timestamp: number,
+  ): Promise<readonly ({ readonly offset: number; readonly timestamp: number } | null)[]> {
+    if (!(Number.isSafeInteger(timestamp) && timestamp >= 0))
+      throw new MillraceError('CONFIG_INVALID', `${timestamp} is not a time`, { fix: 'Give milliseconds since 1970.' })
+    const { partitions } = await this.cluster.topic(topic)
+    const found = await this.list(partitions.map(({ partition }) => ({ topic, partition, timestamp })))
+    return found.map((one) => (one.offset < 0 ? null : one))
+  }
+
+  /** Deletes the records before an offset; -1 means all that are committed. Resolves with the first offset that is left. */
+  async deleteRecords(topic: string, partition: number, before: number): Promise<number> {
+    return this.retrying(`records of topic ${topic} partition ${partition}`, async () => {
+      await this.cluster.topic(topic)
+      try {
+        const connection = await this.cluster.broker(this.pool, this.cluster.leader(topic, partition))
+        const answer = await connection.send(DeleteRecordsApi, {
+          topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset: before }] }],
+          timeoutMs: this.timeoutMs,
+        })
+        const result = answer.topics[0]?.partitions[0]
+        refuse(result, `topic ${topic} partition ${partition}`)
+        return result?.lowWatermark ?? -1
+      } catch (error) {
+        await this.cluster.refresh([topic]).catch(() => undefined)
+        throw error
+      }
+    })
+  }
+
+  /** Closes the connections; calls fail from now on. */
+  close(): void {
+    this.pool.close()
+  }
+
+  private get timeoutMs(): number {
+    return this.cluster.options.requestTimeoutMs
+  }
+
+  private list(queries: Parameters<typeof listOffsets>[1]): ReturnType<typeof listOffsets> {
+    return listOffsets(this.cluster, queries, { pool: this.pool, committedOnly: false, signal: this.cluster.signal })
+  }
+
+  private retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
+    return retrying(what, this.cluster.retryRules(), attempt)
+  }
+
+  /** A try whose answer was lost may have done the work: then `done` is the answer of the next one, and success. */
+  private async change(
+    what: string,
+    done: ErrorCode | null,
+    attempt: (uncertain: boolean) => Promise<void>,
+  ): Promise<void> {
+    let uncertain = false
+    await this.retrying(what, async () => {
+      try {
+        await attempt(uncertain)
+      } catch (error) {
+        if (uncertain && error instanceof KafkaError && error.code === done) return
+        const unknown = error instanceof KafkaError && error.code === ErrorCode.REQUEST_TIMED_OUT
+        uncertain ||= unknown || error instanceof ConnectionError || error instanceof TimeoutError
+        throw error
+      }
+    })
+  }
+
+  /** The brokers are looked up anew after a failure: the one that was asked may be gone. */
+  private async toController<Q, R>(api: Api<Q, R>, request: Q): Promise<R> {
+    try {
+      if (!this.cluster.brokerIds.includes(this.cluster.controller)) await this.cluster.refreshBrokers()
+      const connection = await this.cluster.broker(this.pool, this.cluster.controller)
+      return await connection.send(api, request, this.timeoutMs + ANSWER_SLACK_MS)
+    } catch (error) {
+      await this.cluster.refreshBrokers().catch(() => undefined)
+      throw error
     }
+  }
+
+  private async partitionsOf(name: string): Promise<number> {
+    await this.cluster.refresh([name])
+    return this.cluster.known(name)?.partitions.length ?? 0
+  }
+
+  /** Waits until the brokers that are reached tell of the topic; gives up silently, because the change is made. */
+  private async knownEverywhere(name: string, partitions = 1): Promise<void> {
+    const rules = { ...this.cluster.retryRules(), timeoutMs: KNOWN_EVERYWHERE_MS }
+    await retrying(`topic ${name}`, rules, async () => {
+      await this.cluster.refreshBrokers()
+      const known = await Promise.all(
+        this.cluster.brokerIds.map((id) => this.cluster.toldBy(this.pool, id, name).catch(() => null)),
+      )
+      const ready = known.filter((topic) => topic !== null)
+      if (
+        !ready.every(
+          (topic) => topic.partitions.length >= partitions && topic.partitions.every(({ leader }) => leader >= 0),
+        )
+      )
+        throw new ConnectionError(`not every broker knows topic ${name} yet`)
+      await this.cluster.refresh([name])
+    }).catch(() => undefined)
   }
 }
 
-function refuse(code: number, what: string, message: string | null): void {
-  if (code !== ErrorCode.NONE) throw new KafkaError(code as ErrorCode, what, message)
+/** How much later than the controller's own wait an answer may come. */
+const ANSWER_SLACK_MS = 5_000
+
+interface Answered {
+  readonly errorCode: number
+  readonly errorMessage?: string | null
+}
+
+function refuse(answer: Answered | undefined, what: string): void {
+  if (answer === undefined)
+    throw new KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, what, 'the broker left it out of its answer')
+  const { errorCode, errorMessage = null } = answer
+  if (errorCode !== ErrorCode.NONE) throw new KafkaError(errorCode as ErrorCode, what, errorMessage)
 }
 
 /** For topics that must exist: an unknown one stays unknown, so there is nothing to wait for. */
-function refuseFinally(code: number, what: string, message: string | null): void {
-  if (code !== ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return refuse(code, what, message)
-  throw Object.assign(new KafkaError(code, what, message ?? 'there is no such topic'), { retriable: false })
+function refuseFinally(answer: Answered | undefined, what: string): void {
+  if (answer?.errorCode !== ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return refuse(answer, what)
+  const error = new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, what, 'there is no such topic')
+  throw Object.assign(error, { retriable: false })
 }

@@ -1,8 +1,8 @@
-import type { Address } from '@millrace/base'
-import { type Api, ApiVersionsApi, decodeResponse, encodeRequest } from '@millrace/protocol'
-import { ErrorCode } from '@millrace/base'
+import { type Address, ErrorCode } from '@millrace/base'
+import { type Api, ApiVersionsApi, decodeResponse, encodeRequest, responseCorrelationId } from '@millrace/protocol'
 import { connect, type Socket } from 'node:net'
-import { ConnectionError, KafkaError, ProtocolError, TimeoutError } from './errors.ts'
+import { addressText } from './address.ts'
+import { ClosedError, ConnectionError, KafkaError, ProtocolError, TimeoutError } from './errors.ts'
 import { FrameAssembler } from './frame-assembler.ts'
 
 export interface ConnectionOptions {
@@ -14,6 +14,7 @@ export interface ConnectionOptions {
 }
 
 interface Waiting {
+  readonly id: number
   readonly api: Api
   readonly version: number
   readonly resolve: (value: unknown) => void
@@ -21,39 +22,39 @@ interface Waiting {
   readonly timer: NodeJS.Timeout
 }
 
+type VersionRange = readonly [min: number, max: number]
+
 const SOFTWARE = { clientSoftwareName: 'millrace-ts', clientSoftwareVersion: '0.1.0' }
+/** A peer that vanished without a word is noticed after this long, even where no request waits. */
+const KEEP_ALIVE_MS = 30_000
 
 /** One socket to one broker. Requests are answered in the order they were sent; versions are agreed on at the start. */
 export class Connection {
   readonly address: Address
+  /** Resolves once the versions are agreed on. Rejects with `ConnectionError`, `TimeoutError`, `ProtocolError` or `KafkaError`. */
+  readonly ready: Promise<this>
   private readonly socket: Socket
   private readonly options: ConnectionOptions
-  private readonly waiting = new Map<number, Waiting>()
+  /** In the order of their requests. */
+  private readonly waiting: Waiting[] = []
   private readonly frames: FrameAssembler
-  private versions: ReadonlyMap<number, readonly [min: number, max: number]> = new Map()
+  private versions: ReadonlyMap<number, VersionRange> = new Map()
   private correlationId = 0
+  private connected = false
   private failure: Error | null = null
 
-  private constructor(address: Address, socket: Socket, options: ConnectionOptions) {
+  constructor(address: Address, options: ConnectionOptions) {
     this.address = address
-    this.socket = socket
     this.options = options
     this.frames = new FrameAssembler(options.maxFrameBytes, (frame) => this.receive(frame))
+    this.socket = connect({ host: address.host, port: address.port, noDelay: true })
+    this.socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    this.ready = this.start()
+    // Whoever waits for it sees the failure; nobody may be waiting.
+    this.ready.catch(() => undefined)
   }
 
-  /** Resolves once the versions are agreed on. Rejects with `ConnectionError` or `TimeoutError`. */
-  static async open(address: Address, options: ConnectionOptions): Promise<Connection> {
-    const connection = new Connection(address, await dial(address, options), options)
-    connection.listen()
-    try {
-      await connection.agree()
-    } catch (error) {
-      connection.close()
-      throw error
-    }
-    return connection
-  }
-
+  /** False once it failed or was closed; it never opens again. */
   get open(): boolean {
     return this.failure === null
   }
@@ -65,12 +66,13 @@ export class Connection {
     if (range === undefined || version < Math.max(api.versions[0], range[0]))
       throw new KafkaError(
         ErrorCode.UNSUPPORTED_VERSION,
-        `${api.name} at ${name(this.address)}`,
+        `${api.name} at ${this.name}`,
         'the broker does not serve a version that this client knows',
       )
     return version
   }
 
+  /** Rejects with `TimeoutError` when it is not answered in time; the connection is then closed, because answers come in order. */
   async send<Q, R>(api: Api<Q, R>, request: Q, timeoutMs = this.options.requestTimeoutMs): Promise<R> {
     return (await this.sendAs(api, this.version(api), request, timeoutMs)) as R
   }
@@ -80,29 +82,53 @@ export class Connection {
     this.check()
     const parts = encodeRequest(api as Api, this.version(api as Api), this.nextId(), this.options.clientId, request)
     await new Promise<void>((resolve, reject) =>
-      this.write(parts, (error) => (error ? reject(new ConnectionError(error.message)) : resolve())),
+      this.write(parts, (error) => {
+        if (error) reject(this.failure ?? new ConnectionError(`${this.name}: ${error.message}`))
+        else resolve()
+      }),
     )
   }
 
+  /** Breaks off what is under way with `ClosedError`. */
   close(): void {
-    this.fail(new ConnectionError(`the connection to ${name(this.address)} was closed`))
+    this.fail(new ClosedError(`the connection to ${this.name} was closed by this client`))
+  }
+
+  private get name(): string {
+    return addressText(this.address)
+  }
+
+  private async start(): Promise<this> {
+    const { connectTimeoutMs } = this.options
+    const timer = setTimeout(
+      () => this.fail(new TimeoutError(`${this.name} did not accept a connection within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    )
+    try {
+      await new Promise<void>((resolve, reject) => this.listen(resolve, reject))
+    } finally {
+      clearTimeout(timer)
+    }
+    try {
+      await this.agree()
+    } catch (error) {
+      this.fail(error as Error)
+      throw error
+    }
+    return this
   }
 
   private async agree(): Promise<void> {
-    const newest = ApiVersionsApi.versions[1]
-    let answer = await this.sendAs(ApiVersionsApi as Api, newest, SOFTWARE, this.options.requestTimeoutMs).catch(
-      (error: unknown) => {
-        throw error
-      },
+    const timeoutMs = this.options.requestTimeoutMs
+    const api = ApiVersionsApi as Api
+    let answer = (await this.sendAs(api, api.versions[1], SOFTWARE, timeoutMs)) as VersionsAnswer
+    if (answer.errorCode === ErrorCode.UNSUPPORTED_VERSION)
+      answer = (await this.sendAs(api, 0, SOFTWARE, timeoutMs)) as VersionsAnswer
+    if (answer.errorCode !== ErrorCode.NONE)
+      throw new KafkaError(answer.errorCode as ErrorCode, `versions of ${this.name}`)
+    this.versions = new Map(
+      answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]),
     )
-    if ((answer as { errorCode: number }).errorCode === ErrorCode.UNSUPPORTED_VERSION)
-      answer = await this.sendAs(ApiVersionsApi, 0, SOFTWARE, this.options.requestTimeoutMs)
-    const { errorCode, apiKeys } = answer as {
-      errorCode: ErrorCode
-      apiKeys: readonly { apiKey: number; minVersion: number; maxVersion: number }[]
-    }
-    if (errorCode !== ErrorCode.NONE) throw new KafkaError(errorCode, `versions of ${name(this.address)}`)
-    this.versions = new Map(apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, [minVersion, maxVersion]]))
   }
 
   private sendAs(api: Api, version: number, request: unknown, timeoutMs: number): Promise<unknown> {
@@ -111,11 +137,10 @@ export class Connection {
     const parts = encodeRequest(api, version, id, this.options.clientId, request)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () =>
-          this.fail(new TimeoutError(`${api.name} was not answered by ${name(this.address)} within ${timeoutMs} ms`)),
+        () => this.fail(new TimeoutError(`${api.name} was not answered by ${this.name} within ${timeoutMs} ms`)),
         timeoutMs,
       )
-      this.waiting.set(id, { api, version, resolve, reject, timer })
+      this.waiting.push({ id, api, version, resolve, reject, timer })
       this.write(parts)
     })
   }
@@ -135,42 +160,58 @@ export class Connection {
     this.socket.uncork()
   }
 
-  private listen(): void {
-    this.socket.on('data', (chunk) => {
-      try {
-        this.frames.push(chunk)
-      } catch (error) {
-        this.fail(
-          error instanceof ProtocolError
-            ? error
-            : new ProtocolError(`${name(this.address)} sent bytes that are no answer: ${String(error)}`),
-        )
-      }
+  private listen(connected: () => void, refused: (error: Error) => void): void {
+    this.socket.once('connect', () => {
+      this.connected = true
+      connected()
     })
-    this.socket.on('error', (error) =>
-      this.fail(new ConnectionError(`the connection to ${name(this.address)} broke: ${error.message}`)),
-    )
-    this.socket.on('close', () =>
-      this.fail(new ConnectionError(`the connection to ${name(this.address)} was closed by the broker`)),
-    )
+    this.socket.on('data', (chunk) => this.take(chunk))
+    this.socket.on('error', (error: NodeJS.ErrnoException) => {
+      const reason = error.message === '' ? (error.code ?? 'unknown error') : error.message
+      this.fail(
+        new ConnectionError(
+          this.connected
+            ? `the connection to ${this.name} broke: ${reason}`
+            : `could not connect to ${this.name}: ${reason}`,
+        ),
+      )
+    })
+    this.socket.on('close', () => {
+      this.fail(new ConnectionError(`the connection to ${this.name} was closed by the broker`))
+      refused(this.failure as Error)
+    })
+  }
+
+  private take(chunk: Buffer): void {
+    if (this.failure !== null) return
+    try {
+      this.frames.push(chunk)
+    } catch (error) {
+      this.fail(
+        error instanceof ProtocolError
+          ? new ProtocolError(`${this.name}: ${error.message}`)
+          : new ProtocolError(`${this.name} sent bytes that are no answer: ${String(error)}`),
+      )
+    }
   }
 
   /** Answers come in the order of the requests; anything else is a broken or hostile broker. */
   private receive(frame: Uint8Array): void {
-    const [expected] = this.waiting.keys()
-    const id = new DataView(frame.buffer, frame.byteOffset, frame.byteLength).getInt32(0)
-    if (expected === undefined || id !== expected)
-      throw new ProtocolError(`${name(this.address)} answered request ${id}, expected ${expected ?? 'none'}`)
-    const waiting = this.waiting.get(id) as Waiting
-    this.waiting.delete(id)
+    const id = responseCorrelationId(frame)
+    const waiting = this.waiting[0]
+    if (waiting === undefined || id !== waiting.id)
+      throw new ProtocolError(`answered request ${id}, expected ${waiting?.id ?? 'none'}`)
+    const { value } = this.decode(waiting, frame)
+    this.waiting.shift()
     clearTimeout(waiting.timer)
+    waiting.resolve(value)
+  }
+
+  private decode({ api, version }: Waiting, frame: Uint8Array): { readonly value: unknown } {
     try {
-      waiting.resolve(decodeResponse(waiting.api, waiting.version, frame).value)
+      return decodeResponse(api, version, frame)
     } catch (error) {
-      waiting.reject(
-        new ProtocolError(`the ${waiting.api.name} answer of ${name(this.address)} does not decode: ${String(error)}`),
-      )
-      throw error
+      throw new ProtocolError(`its ${api.name} answer does not decode: ${String(error)}`)
     }
   }
 
@@ -178,37 +219,14 @@ export class Connection {
     if (this.failure !== null) return
     this.failure = error
     this.socket.destroy()
-    for (const { reject, timer } of this.waiting.values()) {
+    for (const { reject, timer } of this.waiting.splice(0)) {
       clearTimeout(timer)
       reject(error)
     }
-    this.waiting.clear()
   }
 }
 
-function dial(address: Address, options: ConnectionOptions): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: address.host, port: address.port, noDelay: true })
-    const timer = setTimeout(() => {
-      socket.destroy()
-      reject(new TimeoutError(`${name(address)} did not answer within ${options.connectTimeoutMs} ms`))
-    }, options.connectTimeoutMs)
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      socket.removeAllListeners('error')
-      resolve(socket)
-    })
-    socket.once('error', (error) => {
-      clearTimeout(timer)
-      reject(
-        new ConnectionError(
-          `could not connect to ${name(address)}: ${error.message || (error as NodeJS.ErrnoException).code}`,
-        ),
-      )
-    })
-  })
-}
-
-function name(address: Address): string {
-  return `${address.host}:${address.port}`
+interface VersionsAnswer {
+  readonly errorCode: number
+  readonly apiKeys: readonly { readonly apiKey: number; readonly minVersion: number; readonly maxVersion: number }[]
 }

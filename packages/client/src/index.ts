@@ -1,12 +1,19 @@
 export { Admin } from './admin.ts'
-export type { BrokerDescription, ClusterDescription, ConfigEntry, ConfigSource, NewTopic } from './admin.ts'
+export type {
+  BrokerDescription,
+  ChangeOptions,
+  ClusterDescription,
+  ConfigEntry,
+  ConfigSource,
+  NewTopic,
+} from './admin.ts'
 export { Client, createClient } from './client.ts'
 export type { ClientOptions } from './client.ts'
 export type { PartitionMetadata, TopicMetadata } from './cluster.ts'
 export { Consumer } from './consumer.ts'
-export type { Assignment, ConsumerOptions, StartPosition } from './consumer.ts'
-export { ConnectionError, KafkaError, ProtocolError, TimeoutError } from './errors.ts'
+export type { Assignment, ConsumerOptions, ConsumerPosition, StartPosition } from './consumer.ts'
+export { ClosedError, ConnectionError, KafkaError, ProtocolError, SendAllError, TimeoutError } from './errors.ts'
 export { murmur2, partitionOfKey } from './partitioner.ts'
 export { Producer } from './producer.ts'
-export type { ProducerOptions } from './producer.ts'
-export type { ConsumedRecord, Data, ProducerRecord, SentRecord } from './records.ts'
+export type { CloseOptions, ProducerOptions } from './producer.ts'
+export type { ConsumedRecord, Data, ProducerHeaders, ProducerRecord, RecordHeader, SentRecord } from './records.ts'

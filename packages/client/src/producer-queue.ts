@@ -1,112 +1,108 @@
-import { encodeBatch, recordBytes, type NewRecord } from '@millrace/records'
-import type { Codec } from '@millrace/base'
-import type { SentRecord } from './records.ts'
+import { type Accepted, ProducerBatch } from './producer-batch.ts'
 
-/** A record that waits for its acknowledgement. */
-export interface Pending {
-  readonly record: NewRecord
-  readonly bytes: number
-  /** Milliseconds of the wall clock after which it is given up. */
-  readonly deadline: number
-  readonly resolve: (sent: SentRecord) => void
-  readonly reject: (error: Error) => void
+export interface BatchRules {
+  readonly lingerMs: number
+  readonly batchBytes: number
+  readonly maxBatchBytes: number
 }
 
-/** Records that travel together; sent again as the very same bytes. */
-export interface Batch {
-  readonly records: readonly Pending[]
-  readonly encoded: Uint8Array
-}
+/** Records that come later than this go to another batch, so that a batch that expires takes no young records with it. */
+const MAX_BATCH_AGE_MS = 1_000
+const FIRST_CAPACITY_BYTES = 4_096
 
-/** Room for what a record's deltas may take more than in the estimate. */
-const RECORD_SLACK_BYTES = 10
-
-/** Records of one partition in the order of `send`. At most one batch is on its way, so that retries never reorder. */
+/** Batches of one partition in the order of `send`. At most one is on its way, so that retries never reorder. */
 export class PartitionQueue {
   readonly topic: string
   readonly partition: number
-  private readonly waiting: Pending[] = []
-  private waitingBytes = 0
-  private firstAt = 0
-  private retry: Batch | null = null
-  private notBefore = 0
   inFlight = false
+  /** No try before this time, in milliseconds of `performance.now()`. */
+  notBefore = 0
+  /** How often in a row there was no leader to send to. */
+  leaderless = 0
+  /** The leader at the last try; -1 for none. */
+  lastLeader = -1
+  /** Since when the topic has no such partition; null while it has. */
+  goneSince: number | null = null
+  private readonly rules: BatchRules
+  private batches: ProducerBatch[] = []
+  private capacity = FIRST_CAPACITY_BYTES
+  /** Falls when the broker finds a batch too large. */
+  private limit: number
 
-  constructor(topic: string, partition: number) {
+  constructor(topic: string, partition: number, rules: BatchRules) {
     this.topic = topic
     this.partition = partition
+    this.rules = rules
+    this.limit = rules.maxBatchBytes
   }
 
   get empty(): boolean {
-    return this.waiting.length === 0 && this.retry === null
+    return this.batches.length === 0
   }
 
-  /** Returns the estimated bytes, which count against the producer's buffer. */
-  add(pending: Omit<Pending, 'bytes'>, now: number): number {
-    const bytes = recordBytes(pending.record, 0, 0) + RECORD_SLACK_BYTES
-    if (this.waiting.length === 0) this.firstAt = now
-    this.waiting.push({ ...pending, bytes })
-    this.waitingBytes += bytes
-    return bytes
+  get head(): ProducerBatch | null {
+    return this.batches[0] ?? null
   }
 
-  /** When the next batch may leave; `Infinity` while nothing waits or one is on its way. */
-  dueAt(rules: { readonly lingerMs: number; readonly batchBytes: number; readonly flushing: boolean }): number {
-    if (this.inFlight || this.empty) return Number.POSITIVE_INFINITY
-    if (this.retry !== null) return this.notBefore
-    const full = this.waitingBytes >= rules.batchBytes || rules.flushing
-    return Math.max(this.notBefore, full ? 0 : this.firstAt + rules.lingerMs)
+  /** Whether a batch of the wanted size waits: the time to fill another partition. */
+  get full(): boolean {
+    const { head } = this
+    return head !== null && (this.batches.length > 1 || head.size >= Math.min(this.rules.batchBytes, this.limit))
   }
 
-  /** The batch to send now: the one to be repeated, or a new one of at most `maxBytes`. */
-  take(maxBytes: number, codec: Codec): Batch {
-    const repeated = this.retry
-    this.retry = null
-    if (repeated !== null) return repeated
-    let count = 0
-    for (let bytes = 0; count < this.waiting.length; count++) {
-      bytes += (this.waiting[count] as Pending).bytes
-      if (bytes > maxBytes && count > 0) break
+  /** The batch that takes the next record; `opened` tells whether it is a new one. */
+  open(record: Accepted, now: number): { readonly batch: ProducerBatch; readonly opened: boolean } {
+    const last = this.batches.at(-1)
+    const size = contentBytes(record)
+    if (last !== undefined && !last.sealed && last.failures === 0) {
+      const young = now - last.openedAt <= this.rules.lingerMs + MAX_BATCH_AGE_MS
+      if (young && last.size + size <= this.limit) return { batch: last, opened: false }
     }
-    const records = this.waiting.splice(0, count)
-    for (const { bytes } of records) this.waitingBytes -= bytes
-    this.firstAt = 0
-    return makeBatch(records, codec)
+    const batch = new ProducerBatch(record, now, Math.max(this.capacity, Math.min(size + 128, this.limit)))
+    this.batches.push(batch)
+    return { batch, opened: true }
   }
 
-  /** Keeps the batch for another try, before everything else of this partition. */
-  repeat(batch: Batch, notBefore: number): void {
-    this.retry = batch
-    this.notBefore = notBefore
+  /** When the next batch may leave, in milliseconds of `performance.now()`; `Infinity` while nothing waits or one is on its way. */
+  dueAt(flushedEpoch: number): number {
+    const { head } = this
+    if (this.inFlight || head === null) return Number.POSITIVE_INFINITY
+    const at = this.full || head.failures > 0 || head.epoch <= flushedEpoch ? 0 : head.openedAt + this.rules.lingerMs
+    return Math.max(this.notBefore, at)
   }
 
-  /** A batch that was too large for the broker goes back as its halves. */
-  split(batch: Batch): void {
-    this.waiting.unshift(...batch.records)
-    for (const { bytes } of batch.records) this.waitingBytes += bytes
+  /** Takes the batch to send now. The queue must not be empty. */
+  take(): ProducerBatch {
+    const batch = this.batches.shift() as ProducerBatch
+    this.capacity = Math.min(Math.max(batch.size, FIRST_CAPACITY_BYTES), this.rules.maxBatchBytes)
+    return batch
   }
 
-  /** Takes out what is past its deadline. */
-  expire(now: number): readonly Pending[] {
-    const retry = this.retry
-    if (retry !== null && retry.records.every(({ deadline }) => deadline <= now)) {
-      this.retry = null
-      return retry.records
-    }
-    if (retry !== null || (this.waiting[0]?.deadline ?? Number.POSITIVE_INFINITY) > now) return []
-    const alive = this.waiting.findIndex(({ deadline }) => deadline > now)
-    const gone = this.waiting.splice(0, alive < 0 ? this.waiting.length : alive)
-    for (const { bytes } of gone) this.waitingBytes -= bytes
+  /** Puts batches in front of everything else. */
+  putBack(batches: readonly ProducerBatch[]): void {
+    this.batches.unshift(...batches)
+  }
+
+  /** The broker refused a batch of this size: later ones stay below half of it. */
+  shrink(refusedBytes: number): void {
+    this.limit = Math.max(1, Math.min(this.limit, Math.ceil(refusedBytes / 2)))
+  }
+
+  /** Takes out the batches whose time is over. */
+  expired(now: number): readonly ProducerBatch[] {
+    if ((this.head?.deadline ?? Number.POSITIVE_INFINITY) > now) return []
+    const gone = this.batches.filter(({ deadline }) => deadline <= now)
+    this.batches = this.batches.filter(({ deadline }) => deadline > now)
     return gone
+  }
+
+  /** Takes out everything. */
+  clear(): readonly ProducerBatch[] {
+    return this.batches.splice(0)
   }
 }
 
-export function makeBatch(records: readonly Pending[], codec: Codec): Batch {
-  return {
-    records,
-    encoded: encodeBatch(
-      records.map(({ record }) => record),
-      { codec },
-    ),
-  }
+/** What a record takes at least: an estimate that is too small by a few bytes only shifts where a batch ends. */
+function contentBytes({ key, value }: Accepted): number {
+  return 16 + (key?.length ?? 0) + (value?.length ?? 0)
 }

@@ -1,13 +1,17 @@
 import { type Codec, ErrorCode } from '@millrace/base'
-import { ProduceApi, type ProduceResponse } from '@millrace/protocol'
-import type { Cluster } from './cluster.ts'
-import { ConnectionError, KafkaError, mayRetry, TimeoutError } from './errors.ts'
+import type { Cluster, TopicMetadata } from './cluster.ts'
+import { ClosedError, KafkaError } from './errors.ts'
+import { Flushes } from './flushes.ts'
+import { checkChoice, checkNumbers, withDefaults } from './options.ts'
 import { partitionOfKey } from './partitioner.ts'
-import { type Batch, PartitionQueue, type Pending } from './producer-queue.ts'
-import { type ProducerRecord, type SentRecord, toBytes } from './records.ts'
+import type { Accepted, Waiter } from './producer-batch.ts'
+import { ProducerSender } from './producer-sender.ts'
+import { checkRecord, type ProducerRecord, type SentRecord } from './records.ts'
+import { AllOutcomes, OneOutcome } from './send-outcomes.ts'
 
+/** How a producer trades safety, latency and throughput. */
 export interface ProducerOptions {
-  /** `all`: on every in-sync replica; 1: on the leader; 0: not awaited. Default `all`. */
+  /** `all`: on every in-sync replica; 1: on the leader; 0: not awaited, so a loss shows nowhere. Default `all`. */
   readonly acks?: 'all' | 1 | 0
   /** Default `none`. */
   readonly compression?: Codec
@@ -15,301 +19,245 @@ export interface ProducerOptions {
   readonly lingerMs?: number
   /** A batch of this size leaves at once. Default 64 KiB. */
   readonly batchBytes?: number
-  /** The largest batch. Default 900,000 bytes, which fits the broker's default of `max.message.bytes`. */
+  /** The largest batch, before compression. Default 900,000 bytes, which fits the broker's default of `max.message.bytes`. */
   readonly maxBatchBytes?: number
-  /** `send` waits while this much is buffered. Default 32 MiB. */
+  /** `send` waits while this much is buffered, with 128 bytes for each record beside its own. Default 32 MiB. */
   readonly bufferBytes?: number
-  /** A record that was not acknowledged after this time fails. Default 120 s. */
+  /**
+   * A record that was not acknowledged after this time fails; where its request is on its way just then, after its answer or
+   * `requestTimeoutMs`. Default 120 s.
+   */
   readonly deliveryTimeoutMs?: number
-  /** How long the broker may wait for its replicas. Default 30 s. */
+  /** How long the broker may wait for its replicas; 5 s later the connection counts as broken. Default 30 s. */
   readonly requestTimeoutMs?: number
 }
 
-interface Flight {
-  readonly queue: PartitionQueue
-  readonly batch: Batch
+export interface CloseOptions {
+  /** What is not acknowledged by then fails with `ClosedError`. Default: no limit but the delivery timeout. */
+  readonly timeoutMs?: number
 }
 
-type PartitionAnswer = ProduceResponse['responses'][number]['partitionResponses'][number]
+/** A record that can not go into a batch yet. */
+interface Arrival {
+  readonly record: ProducerRecord
+  readonly waiter: Waiter
+  readonly place: number
+  readonly epoch: number
+  readonly deadline: number
+}
 
-const MAX_IN_FLIGHT_PER_BROKER = 5
-const MAX_REQUEST_BYTES = 8 * 1024 * 1024
+const DEFAULTS: Required<ProducerOptions> = {
+  acks: 'all',
+  compression: 'none',
+  lingerMs: 5,
+  batchBytes: 65_536,
+  maxBatchBytes: 900_000,
+  bufferBytes: 32 << 20,
+  deliveryTimeoutMs: 120_000,
+  requestTimeoutMs: 30_000,
+}
 
 /**
  * Sends records. Batches by partition, at most one batch of a partition on its way, so that the order within a partition is the order
  * of `send` whatever is repeated. Without idempotence a retry may write a record twice.
  */
-export class Producer {
+export class Producer implements AsyncDisposable {
   private readonly cluster: Cluster
   private readonly options: Required<ProducerOptions>
-  private readonly queues = new Map<string, Map<number, PartitionQueue>>()
-  private readonly inFlight = new Map<number, number>()
-  private readonly roomWaiters: (() => void)[] = []
+  private readonly flushes = new Flushes()
+  private readonly sender: ProducerSender
   private readonly stickyPartitions = new Map<string, number>()
-  private buffered = 0
-  private flushing = 0
-  private idleWaiters: (() => void)[] = []
-  private timer: NodeJS.Timeout | null = null
-  private scheduled = false
-  private refreshing = false
-  private closed = false
+  /** Records of topics that are being looked up. Later ones of the same topic go behind them. */
+  private readonly lookups = new Map<string, Arrival[]>()
+  /** Records that wait for room, in the order of `send`. */
+  private entrance: Arrival[] = []
+  private admitted = 0
+  private readonly closing = new AbortController()
+  private readonly signal: AbortSignal
+  private readonly whenClosed: () => void
+  private closed: Promise<void> | null = null
 
-  constructor(cluster: Cluster, options: ProducerOptions) {
+  constructor(cluster: Cluster, options: ProducerOptions = {}, whenClosed: () => void = () => undefined) {
     this.cluster = cluster
-    this.options = {
-      acks: 'all',
-      compression: 'none',
-      lingerMs: 5,
-      batchBytes: 65_536,
-      maxBatchBytes: 900_000,
-      bufferBytes: 32 << 20,
-      deliveryTimeoutMs: 120_000,
-      requestTimeoutMs: 30_000,
-      ...options,
-    }
+    this.options = withDefaults(DEFAULTS, options)
+    checkChoice('acks', this.options.acks, ['all', 1, 0])
+    checkChoice('compression', this.options.compression, ['none', 'gzip', 'snappy', 'lz4', 'zstd'])
+    checkNumbers({ ...this.options }, 0, ['lingerMs', 'deliveryTimeoutMs'])
+    checkNumbers({ ...this.options }, 1, ['batchBytes', 'maxBatchBytes', 'bufferBytes', 'requestTimeoutMs'])
+    this.signal = AbortSignal.any([cluster.signal, this.closing.signal])
+    this.sender = new ProducerSender(cluster, this.options, { flushes: this.flushes, released: () => this.admit() })
+    this.whenClosed = whenClosed
   }
 
   /**
-   * Resolves when the record is acknowledged as `acks` asks. Rejects with `KafkaError` for what retries cannot mend, and with
-   * `TimeoutError` after the delivery timeout; then the record may or may not be in the log.
+   * Resolves when the record is acknowledged as `acks` asks. Rejects with `KafkaError` for what retries can not mend, with
+   * `TimeoutError` after the delivery timeout (then the record may or may not be in the log), with `ClosedError`, and with `TypeError` for
+   * what is no record. While the buffer is full it waits, first come first served.
    */
-  async send(record: ProducerRecord): Promise<SentRecord> {
-    if (this.closed) throw new KafkaError(ErrorCode.INVALID_REQUEST, 'producer', 'it was closed')
-    const topic = this.cluster.known(record.topic) ?? (await this.cluster.topic(record.topic))
-    while (this.buffered >= this.options.bufferBytes)
-      await new Promise<void>((resolve) => this.roomWaiters.push(resolve))
-    const key = toBytes(record.key)
-    const partition = record.partition ?? this.choose(record.topic, key, topic.partitions.length)
-    if (!Number.isInteger(partition) || partition < 0 || partition >= topic.partitions.length)
-      throw new KafkaError(
-        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-        `partition ${partition} of topic ${record.topic}`,
-        `it has partitions 0 to ${topic.partitions.length - 1}`,
-      )
-    const now = Date.now()
-    const headers = Object.entries(record.headers ?? {}).map(([name, value]) => ({ key: name, value: toBytes(value) }))
-    const made = { timestamp: record.timestamp ?? now, key, value: toBytes(record.value), headers }
+  send(record: ProducerRecord): Promise<SentRecord> {
+    return new Promise((resolve, reject) => this.accept(record, new OneOutcome(resolve, reject), 0))
+  }
+
+  /**
+   * Sends many at the cost of one promise. Resolves with their places, in the order given, when all are acknowledged; rejects with
+   * `SendAllError`, which has the outcome of each, when every one is settled and some failed.
+   */
+  sendAll(records: readonly ProducerRecord[]): Promise<readonly SentRecord[]> {
+    if (records.length === 0) return Promise.resolve([])
     return new Promise((resolve, reject) => {
-      const queue = this.queue(record.topic, partition)
-      this.buffered += queue.add({ record: made, deadline: now + this.options.deliveryTimeoutMs, resolve, reject }, now)
-      this.schedule()
+      const outcomes = new AllOutcomes(records.length, resolve, reject)
+      records.forEach((record, at) => this.accept(record, outcomes, at))
     })
   }
 
-  /** Sends what waits without lingering; resolves when nothing is on its way any more. */
-  async flush(): Promise<void> {
-    this.flushing++
-    try {
-      this.schedule()
-      while (this.buffered > 0) await new Promise<void>((resolve) => this.idleWaiters.push(resolve))
-    } finally {
-      this.flushing--
-    }
+  /** Sends what waits without lingering; resolves when everything that was sent before this call is acknowledged or has failed. */
+  flush(): Promise<void> {
+    const all = this.flushes.all()
+    this.sender.hurry()
+    return all
   }
 
-  /** Flushes; `send` fails from now on. */
-  async close(): Promise<void> {
-    this.closed = true
-    await this.flush()
-    if (this.timer !== null) clearTimeout(this.timer)
+  /** Flushes, then closes the producer's connections; `send` fails from now on. Never rejects. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.closed ??= this.shut(options)
+    return this.closed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  /** Records without a key go to one partition until its batch leaves, then to another. */
-  private choose(topic: string, key: Uint8Array | null, partitions: number): number {
-    if (key !== null) return partitionOfKey(key, partitions)
-    const sticky = this.stickyPartitions.get(topic)
-    if (sticky !== undefined && sticky < partitions) return sticky
-    const chosen = Math.floor(Math.random() * partitions)
-    this.stickyPartitions.set(topic, chosen)
-    return chosen
+  private async shut({ timeoutMs }: CloseOptions): Promise<void> {
+    const timer = timeoutMs === undefined ? null : setTimeout(() => this.abandon(timeoutMs), timeoutMs)
+    await this.flush()
+    if (timer !== null) clearTimeout(timer)
+    this.closing.abort()
+    this.sender.close()
+    this.whenClosed()
   }
 
-  private queue(topic: string, partition: number): PartitionQueue {
-    const byPartition = this.queues.get(topic) ?? new Map<number, PartitionQueue>()
-    this.queues.set(topic, byPartition)
-    const queue = byPartition.get(partition) ?? new PartitionQueue(topic, partition)
-    byPartition.set(partition, queue)
-    return queue
+  private abandon(timeoutMs: number): void {
+    const error = new ClosedError(`the producer was closed, and the record was not acknowledged within ${timeoutMs} ms`)
+    this.closing.abort()
+    const waiting = [...this.entrance.splice(this.admitted), ...[...this.lookups.values()].flat()]
+    this.entrance = []
+    this.admitted = 0
+    this.lookups.clear()
+    for (const arrival of waiting) this.refuse(arrival, error)
+    this.sender.abandon(error)
   }
 
-  private schedule(): void {
-    if (this.scheduled) return
-    this.scheduled = true
-    setImmediate(() => {
-      this.scheduled = false
-      this.pump()
-    })
+  private accept(record: ProducerRecord, waiter: Waiter, place: number): void {
+    try {
+      if (this.closed !== null || this.signal.aborted) throw new ClosedError('the producer was closed')
+      checkRecord(record)
+    } catch (error) {
+      return waiter.failed(place, error as Error)
+    }
+    const now = performance.now()
+    const topic = this.cluster.known(record.topic)
+    const lookup = this.lookups.get(record.topic)
+    if (topic !== null && lookup === undefined && this.entrance.length === 0 && this.hasRoom) {
+      const { epoch } = this.flushes
+      const deadline = now + this.options.deliveryTimeoutMs
+      return this.place({ record, waiter, place, epoch, deadline }, topic, now)
+    }
+    this.hold({ record, waiter, place, epoch: this.flushes.epoch, deadline: now + this.options.deliveryTimeoutMs })
   }
 
-  private pump(): void {
-    const now = Date.now()
-    const rules = { lingerMs: this.options.lingerMs, batchBytes: this.options.batchBytes, flushing: this.flushing > 0 }
-    const byLeader = new Map<number, Flight[]>()
-    let next = Number.POSITIVE_INFINITY
-    for (const byPartition of this.queues.values()) {
-      for (const queue of byPartition.values()) {
-        if (!queue.inFlight) this.expire(queue, now)
-        const due = queue.dueAt(rules)
-        if (due > now) next = Math.min(next, due)
-        else if (!this.depart(queue, byLeader)) next = Math.min(next, now + this.cluster.options.retryBackoffMs)
+  private get hasRoom(): boolean {
+    return this.sender.bufferedBytes < this.options.bufferBytes
+  }
+
+  private hold(arrival: Arrival): void {
+    this.flushes.begin(arrival.epoch)
+    const { topic } = arrival.record
+    const lookup = this.lookups.get(topic)
+    if (lookup !== undefined) return void lookup.push(arrival)
+    if (this.cluster.known(topic) !== null) return void this.entrance.push(arrival)
+    this.lookups.set(topic, [arrival])
+    void this.lookUp(topic)
+  }
+
+  /** Never rejects: those who wait are told. */
+  private async lookUp(name: string): Promise<void> {
+    const failure = await this.cluster.topic(name, this.signal).then(
+      () => null,
+      (error: Error) => error,
+    )
+    const waiting = this.lookups.get(name) ?? []
+    this.lookups.delete(name)
+    if (failure !== null) for (const arrival of waiting) this.refuse(arrival, failure)
+    else for (const arrival of waiting) this.entrance.push(arrival)
+    this.admit()
+  }
+
+  /** Lets in who waits for room, in order, while there is some. */
+  private admit(): void {
+    const now = performance.now()
+    while (this.admitted < this.entrance.length && this.hasRoom) {
+      const arrival = this.entrance[this.admitted++] as Arrival
+      const topic = this.cluster.known(arrival.record.topic)
+      if (topic === null)
+        this.refuse(
+          arrival,
+          new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${arrival.record.topic}`, GONE),
+        )
+      else {
+        this.place(arrival, topic, now)
+        this.flushes.end(arrival.epoch)
       }
     }
-    for (const [leader, flights] of byLeader) void this.fly(leader, flights)
-    this.wakeAt(next, now)
+    if (this.admitted < this.entrance.length && this.admitted < 1_024) return
+    this.entrance.splice(0, this.admitted)
+    this.admitted = 0
   }
 
-  private wakeAt(next: number, now: number): void {
-    if (this.timer !== null) clearTimeout(this.timer)
-    this.timer = next === Number.POSITIVE_INFINITY ? null : setTimeout(() => this.pump(), Math.max(1, next - now))
+  private refuse({ waiter, place, epoch }: Arrival, error: Error): void {
+    waiter.failed(place, error)
+    this.flushes.end(epoch)
   }
 
-  /** Takes the queue's batch for its leader; false when there is no leader now. */
-  private depart(queue: PartitionQueue, byLeader: Map<number, Flight[]>): boolean {
-    const leader = this.cluster.known(queue.topic)?.partitions[queue.partition]?.leader ?? -1
-    if (leader < 0) {
-      this.refresh()
-      return false
-    }
-    const flights = byLeader.get(leader) ?? []
-    // The answer of what is on its way pumps again.
-    if ((this.inFlight.get(leader) ?? 0) >= MAX_IN_FLIGHT_PER_BROKER) return true
-    if (flights.length > 0 && flights.reduce((sum, { batch }) => sum + batch.encoded.length, 0) > MAX_REQUEST_BYTES)
-      return true
-    flights.push({ queue, batch: queue.take(this.options.maxBatchBytes, this.options.compression) })
-    queue.inFlight = true
-    byLeader.set(leader, flights)
-    if (this.stickyPartitions.get(queue.topic) === queue.partition) this.stickyPartitions.delete(queue.topic)
-    return true
-  }
-
-  private async fly(leader: number, flights: readonly Flight[]): Promise<void> {
-    this.inFlight.set(leader, (this.inFlight.get(leader) ?? 0) + 1)
-    try {
-      const answers = await this.produce(leader, flights)
-      for (const flight of flights)
-        this.land(flight, answers.get(flightKey(flight.queue.topic, flight.queue.partition)))
-    } catch (error) {
-      for (const flight of flights) this.failed(flight, error as Error)
-    } finally {
-      this.inFlight.set(leader, (this.inFlight.get(leader) ?? 1) - 1)
-      for (const { queue } of flights) queue.inFlight = false
-      this.schedule()
-    }
-  }
-
-  private async produce(leader: number, flights: readonly Flight[]): Promise<ReadonlyMap<string, PartitionAnswer>> {
-    const acks = this.options.acks === 'all' ? -1 : this.options.acks
-    const topics = Map.groupBy(flights, ({ queue }) => queue.topic)
-    const request = {
-      transactionalId: null,
-      acks,
-      timeoutMs: this.options.requestTimeoutMs,
-      topicData: [...topics].map(([name, ofTopic]) => ({
-        name,
-        partitionData: ofTopic.map(({ queue, batch }) => ({ index: queue.partition, records: batch.encoded })),
-      })),
-    }
-    const connection = await this.cluster.broker(leader)
-    const answers = new Map<string, PartitionAnswer>()
-    if (acks === 0) {
-      await connection.sendOnly(ProduceApi, request)
-      for (const { queue } of flights)
-        answers.set(flightKey(queue.topic, queue.partition), { ...UNKNOWN_PLACE, index: queue.partition })
-      return answers
-    }
-    const answer = await connection.send(ProduceApi, request, this.options.requestTimeoutMs + 5_000)
-    for (const { name, partitionResponses } of answer.responses)
-      for (const partition of partitionResponses) answers.set(flightKey(name, partition.index), partition)
-    return answers
-  }
-
-  private land(flight: Flight, answer: PartitionAnswer | undefined): void {
-    const { queue, batch } = flight
-    if (answer === undefined)
-      return this.failed(flight, new ConnectionError('the broker left a partition out of its answer'))
-    const code = answer.errorCode as ErrorCode
-    if (code === ErrorCode.NONE) {
-      batch.records.forEach((pending, at) =>
-        pending.resolve({
-          topic: queue.topic,
-          partition: queue.partition,
-          offset: answer.baseOffset < 0 ? -1 : answer.baseOffset + at,
-          timestamp: answer.logAppendTimeMs >= 0 ? answer.logAppendTimeMs : pending.record.timestamp,
-        }),
+  private place(arrival: Arrival, topic: TopicMetadata, now: number): void {
+    const { record, waiter, place, epoch, deadline } = arrival
+    const count = topic.partitions.length
+    const partition = record.partition ?? this.choose(record, topic)
+    if (!Number.isInteger(partition) || partition < 0 || partition >= count)
+      return waiter.failed(
+        place,
+        new KafkaError(
+          ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+          `partition ${partition} of topic ${record.topic}`,
+          `it has partitions 0 to ${count - 1}`,
+        ),
       )
-      return this.release(batch.records)
+    const accepted: Accepted = {
+      timestamp: record.timestamp ?? Date.now(),
+      key: record.key ?? null,
+      value: record.value,
+      headers: record.headers ?? null,
+      waiter,
+      place,
+      deadline,
+      epoch,
     }
-    if (code === ErrorCode.MESSAGE_TOO_LARGE && batch.records.length > 1) return this.halve(flight)
-    this.failed(flight, new KafkaError(code, `topic ${queue.topic} partition ${queue.partition}`, answer.errorMessage))
+    const full = this.sender.add(record.topic, partition, accepted, now)
+    if (full && this.stickyPartitions.get(record.topic) === partition) this.stickyPartitions.delete(record.topic)
   }
 
-  /** Sends the halves of a batch that the broker found too large, one after the other. */
-  private halve({ queue, batch }: Flight): void {
-    const half = Math.ceil(batch.records.length / 2)
-    const limit = batch.records.slice(0, half).reduce((sum, { bytes }) => sum + bytes, 0)
-    queue.split({ ...batch, records: batch.records.slice(half) })
-    queue.split({ ...batch, records: batch.records.slice(0, half) })
-    queue.repeat(queue.take(limit, this.options.compression), 0)
-  }
-
-  private failed({ queue, batch }: Flight, error: Error): void {
-    if (mayRetry(error)) {
-      this.refresh()
-      queue.repeat(batch, Date.now() + this.cluster.options.retryBackoffMs)
-      return
-    }
-    for (const pending of batch.records) pending.reject(error)
-    this.release(batch.records)
-  }
-
-  private expire(queue: PartitionQueue, now: number): void {
-    const gone = queue.expire(now)
-    if (gone.length === 0) return
-    const error = new TimeoutError(
-      `topic ${queue.topic} partition ${queue.partition}: not acknowledged within ${this.options.deliveryTimeoutMs} ms`,
-    )
-    for (const pending of gone) pending.reject(error)
-    this.release(gone)
-  }
-
-  private release(records: readonly Pending[]): void {
-    for (const { bytes } of records) this.buffered -= bytes
-    if (this.buffered < this.options.bufferBytes) for (const wake of this.roomWaiters.splice(0)) wake()
-    if (this.buffered === 0) for (const wake of this.idleWaiters.splice(0)) wake()
-  }
-
-  /** Asks for the metadata of all topics in use; one request at a time. */
-  private refresh(): void {
-    if (this.refreshing) return
-    this.refreshing = true
-    this.cluster
-      .refresh([...this.queues.keys()])
-      .catch(() => undefined)
-      .finally(() => {
-        this.refreshing = false
-        this.schedule()
-      })
+  /** Records without a key go to one partition until its batch is full or leaves, then to another one that has a leader. */
+  private choose({ topic: name, key }: ProducerRecord, topic: TopicMetadata): number {
+    const { partitions } = topic
+    if (key !== undefined && key !== null)
+      return partitionOfKey(typeof key === 'string' ? Buffer.from(key) : key, partitions.length)
+    const sticky = this.stickyPartitions.get(name)
+    if (sticky !== undefined && sticky < partitions.length && this.sender.takes(name, sticky)) return sticky
+    const led = partitions.filter(({ leader }) => leader >= 0)
+    const from = led.length > 0 ? led : partitions
+    const chosen = from[Math.floor(Math.random() * from.length)]?.partition ?? 0
+    this.stickyPartitions.set(name, chosen)
+    return chosen
   }
 }
 
-const UNKNOWN_PLACE = Object.freeze({
-  index: 0,
-  errorCode: 0,
-  baseOffset: -1,
-  logAppendTimeMs: -1,
-  logStartOffset: -1,
-  recordErrors: [],
-  errorMessage: null,
-  currentLeader: {
-    leaderId: -1,
-    leaderEpoch: -1,
-  },
-})
-
-function flightKey(topic: string, partition: number): string {
-  return `${topic}/${partition}`
-}
+const GONE = 'it was deleted while the record waited'
