@@ -220,6 +220,7 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
     this.phase = 'stopped'
     for (const timer of this.timers_.values()) timer.cancel()
     this.write()
+    this.lanes.flush()
     this.set.end()
     this.lanes.end('this broker stops')
     this.membership.end()

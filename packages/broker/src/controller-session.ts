@@ -220,7 +220,12 @@ export class ControllerSession {
     this.highestTerm = Math.max(this.highestTerm, term)
     this.hangUp('not the leader')
     const hinted = this.config.controllers.find(({ id }) => id === leaderId)
-    if (hinted === undefined || term < this.highestTerm) return this.retry()
+    if (hinted === undefined) {
+      // The quorum is electing: that takes less than the longer pauses.
+      this.backoff.reset()
+      return this.retry()
+    }
+    if (term < this.highestTerm) return this.retry()
     this.hops = newer ? 0 : this.hops + 1
     if (this.hops > this.config.controllers.length) return this.retry()
     this.dial(hinted)

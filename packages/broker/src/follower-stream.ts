@@ -1,12 +1,25 @@
 import type { Address, Logger, PeerHandler, Peers, PeerStream, Random, Timer, Timers } from '@millrace/base'
 import type { FromLeader, PartitionMessage } from '@millrace/replication'
-import { type Ack, type Follow, FollowerFrame, Hello, LeaderFrame, RpcDecodeError, type TypeOf } from '@millrace/rpc'
+import {
+  type Ack,
+  type AppendMessage,
+  type Follow,
+  FollowerFrame,
+  Hello,
+  LeaderFrame,
+  RpcDecodeError,
+  type TypeOf,
+} from '@millrace/rpc'
 import { Backoff } from './backoff.ts'
 import type { FollowedSession } from './inbound.ts'
+import { LargeBatches } from './large-batches.ts'
 import type { BrokerReplica } from './replica.ts'
 
 type MessageOf<K extends PartitionMessage['kind']> = Extract<PartitionMessage, { kind: K }>
 export type ToLeader = MessageOf<'follow' | 'unfollow' | 'ack'>
+
+/** Of each kind in one frame: a broker that starts follows all of its partitions at once. */
+const MOST_MESSAGES = 20_000
 
 /** What the follower's side of the streams needs of its broker. */
 export interface FollowerStreamHost {
@@ -46,6 +59,7 @@ export class FollowerStream {
   private timer: Timer | null = null
   private readonly sessions = new Map<number, Session>()
   private readonly newest = new Map<BrokerReplica, number>()
+  private readonly largeBatches = new LargeBatches()
   private unfollows: { session: number }[] = []
   private readonly follows = new Map<number, TypeOf<typeof Follow>>()
   private readonly acks = new Map<number, TypeOf<typeof Ack>>()
@@ -108,11 +122,18 @@ export class FollowerStream {
     this.flushWanted = false
     if (!this.isOpen || this.blocked || this.stream === null) return
     if (this.unfollows.length === 0 && this.follows.size === 0 && this.acks.size === 0) return
-    const frame = { unfollow: this.unfollows, follow: [...this.follows.values()], ack: [...this.acks.values()] }
+    const unfollow = this.unfollows
+    const follow = [...this.follows.values()]
+    const ack = [...this.acks.values()]
     this.unfollows = []
     this.follows.clear()
     this.acks.clear()
-    this.blocked = !this.stream.send(FollowerFrame.encode(frame))
+    const most = Math.max(unfollow.length, follow.length, ack.length)
+    for (let from = 0; from < most; from += MOST_MESSAGES) {
+      const some = <T>(all: readonly T[]): readonly T[] => all.slice(from, from + MOST_MESSAGES)
+      const frame = { unfollow: some(unfollow), follow: some(follow), ack: some(ack) }
+      this.blocked = !this.stream.send(FollowerFrame.encode(frame))
+    }
   }
 
   private handler(connection: number): PeerHandler {
@@ -127,7 +148,8 @@ export class FollowerStream {
       },
       closed: (why, detail) => {
         if (!current()) return
-        this.log.info({ why, detail }, 'leader stream closed')
+        // A dial that failed is told once, when the stream that was there broke.
+        this.log[this.isOpen ? 'info' : 'debug']({ why, detail }, 'leader stream closed')
         this.lost()
         this.later()
       },
@@ -164,7 +186,7 @@ export class FollowerStream {
     }
     for (const append of frame.append) {
       const session = this.sessions.get(append.session)
-      const problem = session?.replica.stageInbound(session, append) ?? null
+      const problem = session === undefined ? null : this.append(session, append)
       if (session === undefined || problem === null) continue
       const { topic, partition } = session.replica
       const fields = { topic, partition, epoch: session.leaderEpoch, problem }
@@ -172,6 +194,12 @@ export class FollowerStream {
     }
     for (const { session, highWatermark, logStart } of frame.progress)
       this.deliver({ kind: 'progress', session, highWatermark, logStart })
+  }
+
+  private append(session: Session, message: TypeOf<typeof AppendMessage>): string | null {
+    const whole = this.largeBatches.take(message)
+    if (whole === null || typeof whole === 'string') return whole
+    return session.replica.stageInbound(session, whole)
   }
 
   private deliver(message: FromLeader): void {
@@ -198,6 +226,7 @@ export class FollowerStream {
     if (session === undefined) return
     this.newest.delete(replica)
     this.sessions.delete(session)
+    this.largeBatches.forget(session)
     this.follows.delete(session)
     this.acks.delete(session)
   }
@@ -235,6 +264,7 @@ export class FollowerStream {
     this.isOpen = false
     this.blocked = false
     this.sessions.clear()
+    this.largeBatches.clear()
     this.newest.clear()
     this.unfollows = []
     this.follows.clear()

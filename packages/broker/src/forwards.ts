@@ -25,6 +25,8 @@ export interface ForwardsHost {
 
 /** How many forwarded requests may wait; more are answered as if there were no controller. */
 const MOST_PENDING = 10_000
+/** What fits into a frame between nodes; no admin request of any sense is as large. */
+const MOST_BYTES = 8 << 20
 
 /**
  * Admin requests on their way to the active controller. What no controller has seen waits for the next one until its time is up. What
@@ -41,6 +43,7 @@ export class Forwards {
 
   forward(request: ForwardRequest, done: Done): void {
     const { timers } = this.host
+    if (request.body.length > MOST_BYTES) return void timers.after(0, () => done(ErrorCode.INVALID_REQUEST, null))
     if (this.pending.size >= MOST_PENDING) return void timers.after(0, () => done(ErrorCode.NOT_CONTROLLER, null))
     const requestId = this.nextId++
     const timer = timers.after(Math.max(0, request.timeoutMs) * 1000, () => this.timedOut(requestId))

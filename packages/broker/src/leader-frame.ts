@@ -7,12 +7,19 @@ export type ToFollower = MessageOf<'accepted' | 'diverging' | 'refused' | 'progr
 /** Bytes of batches after which a frame is sent and the next one begins. */
 export const FRAME_BYTES = 1 << 20
 
+/** The transport takes no frame of more than 16 MiB, so a batch larger than this travels in pieces. */
+const PIECE_BYTES = 4 << 20
+
+const NOTHING: LeaderFrame = { refused: [], diverging: [], accepted: [], append: [], progress: [] }
+
+type Append = TypeOf<typeof AppendMessage>
+
 /** The frame that goes to one follower next. While the stream is held back it only grows by what replaces what it holds. */
 export class OutgoingFrame {
   private refused: MessageOf<'refused'>[] = []
   private diverging: MessageOf<'diverging'>[] = []
   private accepted: MessageOf<'accepted'>[] = []
-  private append: TypeOf<typeof AppendMessage>[] = []
+  private append: Append[] = []
   private readonly progress = new Map<number, MessageOf<'progress'>>()
   private bytes = 0
 
@@ -39,21 +46,45 @@ export class OutgoingFrame {
     else this.refused.push(message)
   }
 
-  addAppend(append: TypeOf<typeof AppendMessage>, bytes: number): void {
+  addAppend(append: Append, bytes: number): void {
     this.append.push(append)
     this.bytes += bytes
   }
 
-  /** The encoded frame; this one is empty afterwards. */
-  take(): Uint8Array {
-    const { refused, diverging, accepted, append } = this
-    const encoded = LeaderFrame.encode({ refused, diverging, accepted, append, progress: [...this.progress.values()] })
+  /** Everything, encoded: one frame, and more where a batch is too large for it. Empty afterwards. */
+  take(): Uint8Array[] {
+    const { refused, diverging, accepted } = this
+    const progress = [...this.progress.values()]
+    const frames: Uint8Array[] = []
+    let next: LeaderFrame = { ...NOTHING, refused, diverging, accepted }
+    let append: Append[] = []
+    for (const message of this.append) {
+      const size = message.batches.reduce((sum, part) => sum + part.length, 0)
+      if (size <= PIECE_BYTES) append.push(message)
+      else {
+        frames.push(LeaderFrame.encode({ ...next, append }))
+        next = NOTHING
+        append = []
+        for (const piece of piecesOf(message)) frames.push(LeaderFrame.encode({ ...NOTHING, append: [piece] }))
+      }
+    }
+    frames.push(LeaderFrame.encode({ ...next, append, progress }))
     this.refused = []
     this.diverging = []
     this.accepted = []
     this.append = []
     this.progress.clear()
     this.bytes = 0
-    return encoded
+    return frames
   }
+}
+
+function* piecesOf(message: Append): Generator<Append> {
+  let left = message.batches.reduce((sum, part) => sum + part.length, 0)
+  for (const part of message.batches)
+    for (let at = 0; at < part.length; at += PIECE_BYTES) {
+      const piece = part.subarray(at, at + PIECE_BYTES)
+      left -= piece.length
+      yield { ...message, batches: [piece], more: left > 0 }
+    }
 }

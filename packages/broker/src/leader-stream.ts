@@ -148,8 +148,10 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
     while (!this.blocked && !this.over) {
       this.queue.fill(this.outgoing)
       if (this.outgoing.empty) break
-      this.counters.leaderFrames++
-      this.blocked = !this.stream.send(this.outgoing.take())
+      for (const frame of this.outgoing.take()) {
+        this.counters.leaderFrames++
+        this.blocked = !this.stream.send(frame)
+      }
     }
     this.queue.endTurn()
     // What is left waits for an acknowledgement or for the stream to drain, both of which wake it again.

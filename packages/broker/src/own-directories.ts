@@ -5,9 +5,11 @@ import {
   openLogDirectory,
   type DamagedLog,
   type LogDirectory,
+  type LogConfig,
   type LogEvents,
   type PartitionLog,
 } from '@millrace/storage'
+import { FolderTurns } from './folder-turns.ts'
 import { type FoundLog, OwnDirectory } from './own-directory.ts'
 import type { BrokerConfig } from './seams.ts'
 
@@ -16,6 +18,15 @@ const RESERVE_BYTES = 64 << 20
 
 /** Until a log has a replica nobody needs to hear of it. */
 const NOBODY: LogEvents = { durable: () => {}, failed: () => {} }
+
+/** After a disk was full or descriptors had run out. */
+const RETRY_US = 1_000_000
+
+interface Attempt {
+  readonly directory: OwnDirectory
+  readonly what: string
+  readonly wanted: () => boolean
+}
 
 export interface OwnDirectoriesHost {
   readonly world: World
@@ -31,6 +42,7 @@ export class OwnDirectories {
   private readonly host: OwnDirectoriesHost
   /** Logs that were found and that no partition has claimed yet. */
   private readonly unclaimed = new Map<string, FoundLog[]>()
+  private readonly turns = new FolderTurns()
 
   constructor(host: OwnDirectoriesHost) {
     this.host = host
@@ -87,36 +99,78 @@ export class OwnDirectories {
     )
   }
 
-  create(directory: OwnDirectory, request: Omit<CreateLog, 'events'>, done: (found: FoundLog | null) => void): void {
-    directory.logs.create({ ...request, events: NOBODY }, (error, log) => this.made(directory, error, log, done))
+  /**
+   * Makes the folder of a partition, once nothing else uses its name. A full disk is waited for as long as `wanted` holds; null when the
+   * directory failed, or it is not wanted any more.
+   */
+  create(
+    directory: OwnDirectory,
+    request: Omit<CreateLog, 'events'>,
+    wanted: () => boolean,
+    done: (found: FoundLog | null) => void,
+  ): void {
+    this.turns.run(nameOf(request), (ended) =>
+      this.insist(
+        { directory, what: nameOf(request), wanted },
+        (answer: Done<PartitionLog>) => directory.logs.create({ ...request, events: NOBODY }, answer),
+        (log) => {
+          ended()
+          done(log === null ? null : { directory, log })
+        },
+      ),
+    )
   }
 
   /** The doubtful bytes are put aside and an empty log begins. */
-  replace({ directory, log }: FoundLog, done: (found: FoundLog | null) => void): void {
-    directory.logs.replace(log, 0, (error, fresh) => this.made(directory, error, fresh, done))
+  replace({ directory, log }: FoundLog, config: LogConfig, done: (found: FoundLog | null) => void): void {
+    const { topic, topicId, partition } = log
+    const wanted = (): boolean => true
+    this.moveAside({ directory, log }, (moved) => {
+      if (!moved) return done(null)
+      this.create(directory, { topic, topicId, partition, config, startOffset: 0 }, wanted, done)
+    })
   }
 
-  /** What no partition of the cluster claimed is never appended to again. */
-  moveStraysAside(): void {
-    const strays = [...this.unclaimed.values()].flat()
-    this.unclaimed.clear()
-    for (const { directory, log } of strays) {
-      const { topic, partition, topicId } = log
-      this.host.world.log.warn(
-        { topic, partition, topicId, directory: directory.path },
-        'folder of no replica of this broker moved aside',
-      )
-      directory.logs.moveAside(log, (error) => {
-        if (error !== null) this.host.world.log.error({ topic, partition, error }, 'folder cannot be moved aside')
-      })
+  /** What is not among the partitions of this broker is never appended to again. */
+  moveStraysAside(isOwn: (topicId: Uuid, partition: number) => boolean): void {
+    for (const [key, found] of this.unclaimed) {
+      const strays = found.filter(({ log }) => !isOwn(log.topicId, log.partition))
+      if (strays.length === found.length) this.unclaimed.delete(key)
+      for (const stray of strays) this.moveStrayAside(stray)
     }
+  }
+
+  /** A second log of a partition that was claimed from another directory. */
+  moveUnclaimedAside(): void {
+    for (const found of this.unclaimed.values()) for (const stray of found) this.moveStrayAside(stray)
+    this.unclaimed.clear()
+  }
+
+  private moveStrayAside(stray: FoundLog): void {
+    const { topic, partition, topicId } = stray.log
+    const fields = { topic, partition, topicId, directory: stray.directory.path }
+    this.host.world.log.warn(fields, 'folder of no replica of this broker moved aside')
+    this.moveAside(stray, () => {})
+  }
+
+  private moveAside({ directory, log }: FoundLog, done: (moved: boolean) => void): void {
+    this.turns.run(nameOf(log), (ended) =>
+      this.insist(
+        { directory, what: nameOf(log), wanted: () => true },
+        (answer: Done<boolean>) => directory.logs.moveAside(log, (error) => answer(error, true)),
+        (moved) => {
+          ended()
+          done(moved !== null)
+        },
+      ),
+    )
   }
 
   checkpoint(): void {
     for (const directory of this.list)
       if (directory.failure === null)
         directory.logs.checkpoint((error) => {
-          if (error !== null && directory.failure === null) this.host.logFailed(directory, error)
+          if (error !== null && !isPassing(error)) this.host.logFailed(directory, error)
         })
   }
 
@@ -141,15 +195,18 @@ export class OwnDirectories {
     }
   }
 
-  private made(
-    directory: OwnDirectory,
-    error: IoError | null,
-    log: PartitionLog,
-    done: (found: FoundLog | null) => void,
-  ): void {
-    if (error === null) return done({ directory, log })
-    if (directory.failure === null) this.host.logFailed(directory, error)
-    done(null)
+  /** Tries again after a failure that passes; any other one is the directory's. */
+  private insist<T>(attempt: Attempt, call: (answer: Done<T>) => void, done: (value: T | null) => void): void {
+    const { directory, what, wanted } = attempt
+    const { world } = this.host
+    if (directory.failure !== null || !wanted()) return done(null)
+    call((error, value) => {
+      if (error === null) return done(value)
+      world.log.error({ directory: directory.path, folder: what, error }, 'folder cannot be changed')
+      if (isPassing(error)) return void world.timers.after(RETRY_US, () => this.insist(attempt, call, done))
+      if (error.code !== 'EEXIST') this.host.logFailed(directory, error)
+      done(null)
+    })
   }
 
   private found(found: FoundLog): void {
@@ -168,6 +225,15 @@ export class OwnDirectories {
   private report({ path, clean }: OwnDirectory, logs: number): void {
     this.host.world.log.info({ directory: path, logs, clean }, 'directory opened')
   }
+}
+
+/** A failure that says nothing about the disk: it is full, or the process has too many files open. */
+export function isPassing({ code }: IoError): boolean {
+  return code === 'ENOSPC' || code === 'EMFILE'
+}
+
+function nameOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
+  return `${topic}-${partition}`
 }
 
 function keyOf(topicId: Uuid, partition: number): string {

@@ -120,8 +120,12 @@ export class ReplicaSet implements Replicas {
         const now = slot && image.partition(topicId, slot.image.partition)
         if (slot && (!now || !now.replicas.includes(config.nodeId))) this.remove(slot)
       }
+    // Before the new ones are made: a topic that was made again has the folder names of its former self.
+    this.directories_.moveStraysAside(
+      (topicId, number) => image.partition(topicId, number)?.replicas.includes(config.nodeId) ?? false,
+    )
     for (const partition of image.partitionsOf(config.nodeId)) this.place(partition)
-    this.directories_.moveStraysAside()
+    this.directories_.moveUnclaimedAside()
   }
 
   /** The broker got another epoch: no machine may go on under the old one. */
@@ -194,18 +198,18 @@ export class ReplicaSet implements Replicas {
     let partitions = this.slots.get(image.topicId)
     if (partitions === undefined) this.slots.set(image.topicId, (partitions = []))
     partitions[image.partition] = slot
-    const wanted = this.assignedDirectory(image)
-    const found = this.directories_.claim(image, wanted)
-    if (found === null) return this.create(slot, wanted)
+    const assigned = this.assignedDirectory(image)
+    const found = this.directories_.claim(image, assigned)
+    if (found === null) return this.create(slot, assigned)
     found.directory.replicas++
     slot.found = found
     if (found.log.quarantined !== null) this.enterQuarantine(slot, found.log.quarantined)
     else this.serve(slot, found)
   }
 
-  private create(slot: Slot, wanted: Uuid | null): void {
+  private create(slot: Slot, assigned: Uuid | null): void {
     const { topic, topicId, partition } = slot.image
-    const directory = this.directories_.choose(wanted)
+    const directory = this.directories_.choose(assigned)
     if (directory === null) {
       slot.phase = 'offline'
       return
@@ -213,7 +217,9 @@ export class ReplicaSet implements Replicas {
     this.creating++
     directory.replicas++
     const config = this.settingsOf(slot.image).log
-    this.directories_.create(directory, { topic, topicId, partition, config, startOffset: 0 }, (found) => {
+    const request = { topic, topicId, partition, config, startOffset: 0 }
+    const wanted = (): boolean => !slot.removed
+    this.directories_.create(directory, request, wanted, (found) => {
       this.creating--
       this.created(slot, directory, found)
     })
@@ -289,7 +295,7 @@ export class ReplicaSet implements Replicas {
     if (leader === -1 || leader === nodeId || slot.found === null) return
     slot.phase = 'replacing'
     this.creating++
-    this.directories_.replace(slot.found, (found) => {
+    this.directories_.replace(slot.found, this.settingsOf(slot.image).log, (found) => {
       this.creating--
       if (found === null) {
         slot.phase = 'offline'

@@ -11,6 +11,7 @@ import type {
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
 import type { LogDirectory, LogEvents, LogSlice, PartitionLog, TimestampHit } from '@millrace/storage'
 import { type FollowedSession, Inbound } from './inbound.ts'
+import { isPassing } from './own-directories.ts'
 import { LogStartWaiters } from './log-start-waiters.ts'
 import { type BatchStamp, ProduceQueue } from './produce-queue.ts'
 import type { ReplicaHost } from './replica-host.ts'
@@ -20,6 +21,8 @@ import type { TopicSettings } from './topic-settings.ts'
 
 /** What is in flight is judged within so many ticks; more than the longest pause of a machine's retries. */
 const LIVELY_TICKS = 30
+
+const CHECKPOINT_RETRY_US = 1_000_000
 
 /** The batches that this leader has just written, for the followers that stand exactly there. */
 export interface RecentAppend {
@@ -359,7 +362,13 @@ export class BrokerReplica implements Replica, LogEvents {
     this.log.checkpointHighWatermark(offset)
     if (!falls) return
     this.held++
+    this.writeCheckpoint()
+  }
+
+  private writeCheckpoint(): void {
     this.directory.checkpoint((error) => {
+      if (error !== null && isPassing(error))
+        return void this.host.world.timers.after(CHECKPOINT_RETRY_US, () => this.writeCheckpoint())
       this.held--
       if (error !== null) return this.host.diskFailed(this, error)
       if (this.queue.stagedCount > 0) this.host.staged(this)
@@ -422,7 +431,7 @@ export class BrokerReplica implements Replica, LogEvents {
       return true
     } catch (error) {
       if (!(error instanceof IoError)) throw error
-      if (error.code === 'ENOSPC') this.host.diskFull(this, error)
+      if (isPassing(error)) this.host.diskFull(this, error)
       else this.diskError(error)
       return false
     }

@@ -172,7 +172,7 @@ export class SendQueue {
     const { highWatermark, logStart } = session.replica.machine
     session.replica.machine.carried(session.session)
     frame.addAppend(
-      { session: session.session, baseOffset: from, highWatermark, logStart, batches: slice.parts },
+      { session: session.session, baseOffset: from, highWatermark, logStart, batches: slice.parts, more: false },
       slice.bytes,
     )
     session.record(slice.nextOffset, slice.bytes, catchUp)

@@ -65,6 +65,7 @@ describe('the batches of a turn', () => {
     highWatermark,
     logStart: 0,
     batches,
+    more: false,
   })
 
   it('become one write with the newest watermark', () => {

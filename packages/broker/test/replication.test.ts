@@ -383,3 +383,21 @@ describe('a replication stream', () => {
     await eventually(async () => expect((await cluster.leader('t').produce('t', ['a'])).error).toBe(ErrorCode.NONE))
   })
 })
+
+describe('a batch that is too large for a frame', () => {
+  it('reaches the followers in pieces, from the tail and from the log', async () => {
+    await using cluster = await Cluster.started('large', 3)
+    await cluster.topic('t', [1, 2, 3], { 'max.message.bytes': '60000000' })
+    cluster.broker(3).kill()
+    cluster.controller.fence(3)
+    await cluster.isr('t', [1, 2])
+    for (const bytes of [1_000, 20_000_000, 1_000])
+      expect((await cluster.leader('t').append('t', bigBatch(bytes))).error).toBe(ErrorCode.NONE)
+    await cluster.broker(3).start()
+    await cluster.isr('t', [1, 2, 3])
+    for (const { log } of [1, 2, 3].map((id) => cluster.broker(id).replica('t') as BrokerReplica)) {
+      expect(log.endOffset).toBe(3)
+      expect(log.sizeBytes).toBe(logOf(cluster.leader('t'), 't').sizeBytes)
+    }
+  })
+})

@@ -88,7 +88,7 @@ function sending() {
       queue.fill(frame)
       if (frame.empty) break
       let bytes = 0
-      for (const { session: number, batches, baseOffset: from } of LeaderFrame.decode(frame.take()).append) {
+      for (const { session: number, batches, baseOffset: from } of appendsOf(frame)) {
         const offsets = sent.get(number) ?? []
         const whole = batches.flatMap((part) => splitBatches(part))
         expect(from).toBe(baseOffset(whole[0] as Uint8Array, 0))
@@ -104,6 +104,7 @@ function sending() {
   return { queue, session, drain, below, timers, counters, wakes: () => wakes }
 }
 
+const appendsOf = (frame: OutgoingFrame) => frame.take().flatMap((bytes) => LeaderFrame.decode(bytes).append)
 const upTo = (end: number, from = 0): number[] => Array.from({ length: end - from }, (_, at) => from + at)
 
 describe('what a follower is sent', () => {

@@ -1,4 +1,5 @@
 import {
+  bool,
   bytes,
   choice,
   field,
@@ -53,13 +54,17 @@ export const ProgressMessage = proto('ProgressMessage', {
   highWatermark: field(2, uint64),
   logStart: field(3, uint64),
 })
-/** `batches` are whole record batches, back to back; several byte fields so that nothing is joined before it is written. */
+/**
+ * `batches` are whole record batches, back to back; several byte fields so that nothing is joined before it is written. A batch that
+ * is too large for a frame comes alone, in pieces: `more` says that the next Append of the session goes on with it.
+ */
 export const AppendMessage = proto('AppendMessage', {
   session: field(1, uint64),
   baseOffset: field(2, uint64),
   highWatermark: field(3, uint64),
   logStart: field(4, uint64),
   batches: repeated(5, bytes),
+  more: field(6, bool),
 })
 
 /** Leader → follower: one frame a turn, all partitions together, at most about 1 MiB of batches. Order: as listed. */

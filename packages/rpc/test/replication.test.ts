@@ -33,7 +33,14 @@ const leader: LeaderFrame = {
   diverging: [{ session: 5, epoch: -1, endOffset: -1 }],
   accepted: [{ session: 6, leaderEpoch: 4, highWatermark: big, logStart: 1 }],
   append: [
-    { session: 7, baseOffset: 10, highWatermark: 9, logStart: 1, batches: [Uint8Array.of(1, 2, 3), Uint8Array.of(4)] },
+    {
+      session: 7,
+      baseOffset: 10,
+      highWatermark: 9,
+      logStart: 1,
+      batches: [Uint8Array.of(1, 2, 3), Uint8Array.of(4)],
+      more: true,
+    },
   ],
   progress: [{ session: 8, highWatermark: 11, logStart: 2 }],
 }
