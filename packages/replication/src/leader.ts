@@ -1,9 +1,10 @@
+import { Followers } from './followers.ts'
 import { commonPromise } from './high-watermark.ts'
 import { InSyncSet } from './in-sync-set.ts'
 import { divergence } from './log-prefix.ts'
 import { LogEndNotes } from './log-end-notes.ts'
 import type { Replica } from './replica.ts'
-import { FollowerSession } from './session.ts'
+import type { FollowerSession } from './session.ts'
 import type {
   AlterPartition,
   AlterResult,
@@ -12,8 +13,6 @@ import type {
   PartitionState,
   RefusedCode,
 } from './types.ts'
-
-const NO_FOLLOWERS: readonly FollowerSession[] = Object.freeze([])
 
 type Follow = PartitionInput & { readonly kind: 'follow' }
 type Ack = PartitionInput & { readonly kind: 'ack' }
@@ -26,12 +25,9 @@ export class Leader {
   readonly epoch: number
   readonly epochStart: number
   readonly isr: InSyncSet
-  /** Accepted followers whose stream is open. */
-  streaming: readonly FollowerProgress[] = NO_FOLLOWERS
   private readonly replica: Replica
   private state: PartitionState
-  /** One record for each other replica, spoken or not. */
-  private followers: readonly FollowerSession[] = NO_FOLLOWERS
+  private readonly followers: Followers
   private readonly notes: LogEndNotes
 
   constructor(replica: Replica, state: PartitionState) {
@@ -40,13 +36,19 @@ export class Leader {
     this.epoch = state.leaderEpoch
     this.epochStart = replica.log.endOffset
     this.isr = new InSyncSet(state.isr, state.partitionEpoch, replica.nextRequestId)
+    this.followers = new Followers(replica)
     this.notes = new LogEndNotes(replica.lagTimeMaxUs)
     this.notes.note(replica.clock.nowUs, this.epochStart)
     // A leader vouches for no more than it holds itself; only one that was elected uncleanly can know of more.
     replica.log.lowerHighWatermark(replica.log.promisedEnd)
     replica.out.beginEpoch = this.epoch
-    this.knowReplicas()
+    this.followers.know(this.state.replicas, this.isr)
     this.reconsider()
+  }
+
+  /** Accepted followers whose stream is open. */
+  get streaming(): readonly FollowerProgress[] {
+    return this.followers.streaming
   }
 
   get latestKnown(): boolean {
@@ -61,8 +63,8 @@ export class Leader {
   metadata(state: PartitionState): void {
     this.state = state
     this.isr.confirm(state.isr, state.partitionEpoch)
-    this.knowReplicas()
-    this.forgetStaleIncarnations()
+    this.followers.know(this.state.replicas, this.isr)
+    this.followers.forgetStaleIncarnations()
     this.reconsider()
   }
 
@@ -72,7 +74,7 @@ export class Leader {
       this.replica.out.message({ kind: 'refused', to: input.from, session: input.session, code })
       return
     }
-    const follower = this.follower(input.from) as FollowerSession
+    const follower = this.followers.get(input.from) as FollowerSession
     const { log, out } = this.replica
     // Whatever comes of it, the follower has left its earlier session, and says anew what it holds.
     follower.end()
@@ -92,7 +94,7 @@ export class Leader {
         logStart: log.logStart,
       })
     }
-    this.listStreaming()
+    this.followers.list()
     this.reconsider()
   }
 
@@ -102,24 +104,24 @@ export class Leader {
     const broker = this.replica.brokers.get(input.from)
     if (broker === undefined || broker.epoch < input.brokerEpoch) return 'retry'
     if (broker.epoch > input.brokerEpoch) return 'fenced'
-    if (this.follower(input.from) === undefined) return 'retry'
+    if (this.followers.get(input.from) === undefined) return 'retry'
     // A batch of a later epoch than the leader's own: no leader can have written it.
     return input.lastEpoch > this.epoch ? 'outOfRange' : null
   }
 
   unfollow(from: number, session: number): void {
-    const follower = this.follower(from)
+    const follower = this.followers.get(from)
     if (follower === undefined || follower.session !== session) return
     follower.end()
     follower.leaving = true
-    this.listStreaming()
+    this.followers.list()
     this.reconsider()
     this.shrink()
   }
 
   ack(input: Ack): void {
     const { log, out } = this.replica
-    const follower = this.follower(input.from)
+    const follower = this.followers.get(input.from)
     if (follower === undefined || !follower.connected || follower.session !== input.session) {
       // It believes in a session that is none here; told so it follows anew.
       out.message({ kind: 'refused', to: input.from, session: input.session, code: 'retry' })
@@ -139,18 +141,11 @@ export class Leader {
   }
 
   peerClosed(peer: number): void {
-    const follower = this.follower(peer)
+    const follower = this.followers.get(peer)
     if (follower === undefined || !follower.connected) return
     // Between two brokers there are two streams. Should the other one have closed, the follower is still there and follows anew.
-    this.dismiss(follower)
-    this.listStreaming()
+    this.followers.dismiss(follower)
     this.reconsider()
-  }
-
-  private dismiss(follower: FollowerSession): void {
-    if (!follower.connected) return
-    follower.end()
-    this.replica.out.message({ kind: 'refused', to: follower.brokerId, session: follower.session, code: 'retry' })
   }
 
   alterReply(requestId: number, result: AlterResult): void {
@@ -161,14 +156,15 @@ export class Leader {
       this.send(this.isr.pending?.request ?? null)
       return
     }
-    if (effect === 'reverted') for (const id of before) this.follower(id)?.joinBackoff.failed(this.replica.clock.nowUs)
-    this.markMembers()
+    if (effect === 'reverted')
+      for (const id of before) this.followers.get(id)?.joinBackoff.failed(this.replica.clock.nowUs)
+    this.followers.mark(this.isr)
     this.reconsider()
   }
 
   tick(mayJudge: boolean): void {
     const { clock, log } = this.replica
-    for (const follower of this.followers) {
+    for (const follower of this.followers.all) {
       this.noteCaughtUp(follower)
       if (follower.connected) this.progress(follower)
     }
@@ -199,14 +195,14 @@ export class Leader {
 
   carried(session: number): void {
     const { log } = this.replica
-    for (const follower of this.followers)
+    for (const follower of this.followers.all)
       if (follower.session === session) follower.told(log.highWatermark, log.logStart)
   }
 
   /** After anything but an ack of a member: who is about to join, how far the watermark may go, whom to propose. */
   reconsider(): void {
     const { clock, lagTimeMaxUs } = this.replica
-    for (const follower of this.followers)
+    for (const follower of this.followers.all)
       follower.joining = this.mayJoin(follower) && clock.nowUs - follower.caughtUpUs <= lagTimeMaxUs / JOINING_SHARE
     this.advance()
     this.leave()
@@ -221,7 +217,7 @@ export class Leader {
     const { state, isr } = this
     if (isr.confirmed.length < state.minInsyncReplicas || state.elr.length > 0) return
     const { log } = this.replica
-    log.raiseHighWatermark(commonPromise(log.promisedEnd, this.followers))
+    log.raiseHighWatermark(commonPromise(log.promisedEnd, this.followers.all))
   }
 
   private mayJoin(follower: FollowerSession): boolean {
@@ -235,8 +231,9 @@ export class Leader {
   private expand(): void {
     if (!this.mayPropose()) return
     const least = Math.max(this.replica.log.highWatermark, this.epochStart)
-    const ready = this.followers.filter((follower) => follower.durableEnd >= least && this.mayJoin(follower))
-    if (ready.length === 0) return
+    const isReady = (follower: FollowerSession): boolean => follower.durableEnd >= least && this.mayJoin(follower)
+    if (!this.followers.all.some(isReady)) return
+    const ready = this.followers.all.filter(isReady)
     const fresh = ready.filter((follower) => follower.joinBackoff.attempts === 0)
     const joining = fresh.length > 0 ? fresh : ready.slice(0, 1)
     // Joining is the end of lagging: it has the whole lag time from here on.
@@ -247,11 +244,11 @@ export class Leader {
   private shrink(): void {
     if (!this.mayPropose()) return
     const { clock, lagTimeMaxUs } = this.replica
-    const out = this.followers.filter(
-      (follower) => follower.inSync && (follower.leaving || clock.nowUs - follower.caughtUpUs > lagTimeMaxUs),
-    )
-    if (out.length === 0) return
-    this.propose(this.isr.committed.filter((id) => !out.some((follower) => follower.brokerId === id)))
+    const lags = (follower: FollowerSession): boolean =>
+      follower.inSync && (follower.leaving || clock.nowUs - follower.caughtUpUs > lagTimeMaxUs)
+    if (!this.followers.all.some(lags)) return
+    const out = new Set(this.followers.all.filter(lags).map((follower) => follower.brokerId))
+    this.propose(this.isr.committed.filter((id) => !out.has(id)))
   }
 
   /** Own disk is unfit: asks to be replaced, as long as somebody else is in sync. */
@@ -271,60 +268,17 @@ export class Leader {
         isr.map((id) => ({ brokerId: id, brokerEpoch: this.brokerEpochOf(id) })),
       ),
     )
-    this.markMembers()
+    this.followers.mark(this.isr)
   }
 
   /** Of the session, not of the image: a restarted broker must not enter on what an earlier incarnation acknowledged (KIP-903). */
   private brokerEpochOf(id: number): number {
     if (id === this.replica.brokerId) return this.replica.brokerEpoch
-    const session = this.follower(id)?.brokerEpoch ?? -1
+    const session = this.followers.get(id)?.brokerEpoch ?? -1
     return session === -1 ? (this.replica.brokers.get(id)?.epoch ?? -1) : session
   }
 
   private send(alter: AlterPartition | null): void {
     if (alter !== null) this.replica.out.alter = alter
-  }
-
-  private follower(id: number): FollowerSession | undefined {
-    for (const follower of this.followers) if (follower.brokerId === id) return follower
-    return undefined
-  }
-
-  private knowReplicas(): void {
-    const others = new Set([...this.state.replicas, ...this.isr.maximal])
-    others.delete(this.replica.brokerId)
-    for (const follower of this.followers) if (!others.has(follower.brokerId)) this.dismiss(follower)
-    this.followers = [...others].map(
-      (id) =>
-        this.follower(id) ??
-        new FollowerSession(id, this.state.isr.includes(id) ? this.replica.clock.nowUs : -Infinity),
-    )
-    this.markMembers()
-    this.listStreaming()
-  }
-
-  private markMembers(): void {
-    for (const follower of this.followers) {
-      const inSync = this.isr.committed.includes(follower.brokerId)
-      if (inSync && !follower.inSync) {
-        follower.joinBackoff.succeeded()
-        follower.caughtUpUs = Math.max(follower.caughtUpUs, this.replica.clock.nowUs)
-      }
-      follower.inSync = inSync
-      follower.counted = this.isr.maximal.includes(follower.brokerId)
-    }
-  }
-
-  private forgetStaleIncarnations(): void {
-    for (const follower of this.followers) {
-      const broker = this.replica.brokers.get(follower.brokerId)
-      if (follower.brokerEpoch !== -1 && broker?.epoch !== follower.brokerEpoch) follower.forget()
-    }
-    this.listStreaming()
-  }
-
-  private listStreaming(): void {
-    const streaming = this.followers.filter((follower) => follower.connected)
-    this.streaming = streaming.length === 0 ? NO_FOLLOWERS : streaming
   }
 }

@@ -239,7 +239,10 @@ export interface PartitionView {
   readonly epochStart: number
   /** Leader: the committed ISR as it knows it by metadata and replies; empty in other roles. */
   readonly isr: readonly number[]
-  /** Leader: sessions of accepted followers and the offset each should be sent next; the node streams to them. */
+  /**
+   * Leader: sessions of accepted followers, for the node to stream to. Another array when somebody comes or goes; its members are
+   * live: their fields change with the steps, `session` too when a follower begins a new one.
+   */
   readonly followers: readonly FollowerProgress[]
 }
 
