@@ -1,11 +1,9 @@
 import {
   type Accepted,
-  BROKER_KEYS,
   type Done,
   type IoError,
   type Lane,
   type MillraceError,
-  parseWhole,
   type PeerStream,
   type Refusal,
   type Timer,
@@ -29,6 +27,8 @@ import { ReplicationLanes, type ReplicationLanesHost } from './replication-lanes
 import type { BrokerConfig, BrokerContext } from './seams.ts'
 import { SleepGuard } from './sleep-guard.ts'
 import { Turn } from './turn.ts'
+import { TurnWork } from './turn-work.ts'
+import { Upkeep, type UpkeepHost } from './upkeep.ts'
 
 /** A broker role of one node. */
 export interface Broker {
@@ -57,15 +57,12 @@ export function createBroker(world: World, config: BrokerConfig): Broker {
 
 type Phase = 'new' | 'opening' | 'starting' | 'running' | 'draining' | 'stopped'
 
-const CHECKPOINT_US = 5_000_000
-const LONGEST_TICK_MS = 100
-const SHORTEST_TICK_MS = 5
-/** An idle replica ticks once in so many ticks. */
-const IDLE_TICKS = 10
-/** A tick that comes later than this is a stall of the event loop. */
-const STALL_US = 20_000
+/** So long the making of folders may keep a broker from taking leaderships: a disk may be full. */
+const STARTING_US = 10_000_000
 
-class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectoriesHost, ReplicationLanesHost {
+class BrokerNode
+  implements Broker, ReplicaSetHost, MembershipHost, OwnDirectoriesHost, ReplicationLanesHost, UpkeepHost
+{
   readonly world: World
   readonly config: BrokerConfig
   readonly counters: BrokerCounters = brokerCounters()
@@ -77,20 +74,16 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
   private phase: Phase = 'new'
   private readonly turn: Turn
   private readonly guard: SleepGuard
-  private readonly own: OwnDirectories
+  readonly own: OwnDirectories
   private readonly set: ReplicaSet
   private readonly membership: Membership
   private readonly lanes: ReplicationLanes
-  private stagedReplicas: BrokerReplica[] = []
-  private inboundReplicas: BrokerReplica[] = []
-  private recentReplicas: BrokerReplica[] = []
-  private touchedReplicas = new Set<BrokerReplica>()
+  private readonly work: TurnWork
+  private readonly upkeep: Upkeep
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
-  private readonly timers_ = new Map<string, Timer>()
-  private readonly tickUs: number
-  private lastTickUs = 0
-  private ticks = 0
+  private drainTimer: Timer | null = null
+  private appliedAtUs = 0
 
   constructor(world: World, config: BrokerConfig) {
     this.world = world
@@ -104,16 +97,16 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
     this.own = new OwnDirectories(this)
     this.set = new ReplicaSet(this, this.own)
     this.lanes = new ReplicationLanes(this)
-    const tickMs = Math.min(LONGEST_TICK_MS, config.replicaLagTimeMaxMs / 50, config.sessionTimeoutMs / 20)
-    this.tickUs = Math.max(SHORTEST_TICK_MS, Math.floor(tickMs)) * 1000
+    this.work = new TurnWork(() => this.turn.schedule())
+    this.upkeep = new Upkeep(this)
     const { membership, set } = this
     this.context = { world, config, image: membership.image, replicas: set, controller: membership }
-    this.turn.stage(() => this.write())
+    this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())
     this.turn.stage(() => this.lanes.flush())
-    this.turn.stage(() => this.forgetRecent())
+    this.turn.stage(() => this.work.forgetRecent())
     this.turn.stage(() => this.answers.give())
-    this.turn.stage(() => this.notify())
+    this.turn.stage(() => this.work.notify())
   }
 
   // The life of the broker.
@@ -121,8 +114,7 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
   start(done: (error: Error | null, value: void) => void): void {
     this.phase = 'opening'
     this.startDone = done
-    this.lastTickUs = this.clock.monotonicUs()
-    this.every('tick', this.tickUs, () => this.tick())
+    this.upkeep.startTicks()
     this.own.open((error) => {
       if (this.stopDone !== null) return this.finish()
       if (error !== null) return this.started(error)
@@ -140,10 +132,7 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
     this.world.log.info({ node: this.brokerId }, 'handing leaderships over before the stop')
     this.membership.heartbeatSoon()
     const timeout = this.config.controlledShutdownTimeoutMs * 1000
-    this.timers_.set(
-      'drain',
-      this.world.timers.after(timeout, () => this.drainTimedOut()),
-    )
+    this.drainTimer = this.world.timers.after(timeout, () => this.drainTimedOut())
   }
 
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
@@ -184,14 +173,16 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
     const clean = this.own.list.every((directory) => directory.clean)
     this.previousBrokerEpoch = clean ? epoch : -1
     this.phase = 'starting'
-    this.every('checkpoint', CHECKPOINT_US, () => this.own.checkpoint())
-    this.every('retention', this.setting('log.retention.check.interval.ms') * 1000, () => this.applyRetention())
+    this.upkeep.startDiskWork()
     this.membership.start()
   }
 
   /** Serving begins once the first folders are made and the controller has let this broker in. */
   private checkStarted(): void {
-    if (this.phase !== 'starting' || !this.membership.applied || this.set.unfinished > 0) return
+    if (this.phase !== 'starting' || !this.membership.applied) return
+    const now = this.clock.monotonicUs()
+    if (this.appliedAtUs === 0) this.appliedAtUs = now
+    if (this.set.unfinished > 0 && now - this.appliedAtUs < STARTING_US) return
     this.phase = 'running'
     this.membership.heartbeatSoon()
   }
@@ -218,15 +209,16 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
   private finish(): void {
     if (this.phase === 'stopped') return
     this.phase = 'stopped'
-    for (const timer of this.timers_.values()) timer.cancel()
-    this.write()
+    this.upkeep.end()
+    this.drainTimer?.cancel()
+    this.work.write()
     this.lanes.flush()
     this.set.end()
     this.lanes.end('this broker stops')
     this.membership.end()
     this.turn.end()
     this.answers.give()
-    this.notify()
+    this.work.notify()
     this.started(null)
     this.writeEpoch(() =>
       this.own.close((clean) => {
@@ -249,78 +241,9 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
     })
   }
 
-  // The end of the turn.
-
-  private write(): void {
-    const inbound = this.inboundReplicas
-    const staged = this.stagedReplicas
-    this.inboundReplicas = []
-    this.stagedReplicas = []
-    for (const replica of inbound) replica.flushInbound()
-    for (const replica of staged) {
-      replica.flushStaged()
-      if (replica.recent !== null) this.recentReplicas.push(replica)
-    }
-  }
-
-  private forgetRecent(): void {
-    for (const replica of this.recentReplicas) replica.recent = null
-    this.recentReplicas.length = 0
-  }
-
-  private notify(): void {
-    if (this.touchedReplicas.size === 0) return
-    const touched = this.touchedReplicas
-    this.touchedReplicas = new Set()
-    for (const replica of touched) replica.notify()
-  }
-
-  // The timers.
-
-  private tick(): void {
-    const now = this.clock.monotonicUs()
-    this.measureStall(now)
+  ticked(): void {
     this.guard.awake()
-    this.ticks++
-    for (const replica of this.set.all())
-      if (replica.dueTicks > 0 || (this.ticks + replica.partition) % IDLE_TICKS === 0) replica.tick(now)
-    if (this.ticks % IDLE_TICKS === 0) this.checkRoom()
     this.checkStarted()
-  }
-
-  private measureStall(now: number): void {
-    const late = now - this.lastTickUs - this.tickUs
-    this.lastTickUs = now
-    if (late < STALL_US) return
-    this.counters.stalls++
-    this.counters.stalledUs += late
-    this.counters.worstStallUs = Math.max(this.counters.worstStallUs, late)
-  }
-
-  /** Tells the replicas of a directory when its disk is full, and when it no longer is. */
-  private checkRoom(): void {
-    for (const directory of this.own.list) {
-      const { full } = directory.logs
-      if (full === directory.full || directory.failure !== null) continue
-      directory.full = full
-      const fields = { directory: directory.path, usableBytes: directory.logs.usableBytes }
-      if (full) this.world.log.error(fields, 'disk is full: refusing writes')
-      else this.world.log.info(fields, 'disk has room again')
-      for (const replica of this.set.all()) if (replica.directory === directory.logs) replica.setUnfit(full)
-    }
-  }
-
-  private applyRetention(): void {
-    const now = this.world.clock.wallMs()
-    for (const replica of this.set.all()) replica.applyRetention(now)
-  }
-
-  private every(name: string, delayUs: number, run: () => void): void {
-    const again = (): void => {
-      this.timers_.set(name, this.world.timers.after(delayUs, again))
-      run()
-    }
-    this.timers_.set(name, this.world.timers.after(delayUs, again))
   }
 
   // What the parts ask of each other.
@@ -394,18 +317,15 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
   }
 
   staged(replica: BrokerReplica): void {
-    this.stagedReplicas.push(replica)
-    this.turn.schedule()
+    this.work.addStaged(replica)
   }
 
   inbound(replica: BrokerReplica): void {
-    this.inboundReplicas.push(replica)
-    this.turn.schedule()
+    this.work.addInbound(replica)
   }
 
   touched(replica: BrokerReplica): void {
-    this.touchedReplicas.add(replica)
-    this.turn.schedule()
+    this.work.addTouched(replica)
   }
 
   follows(replica: BrokerReplica): void {
@@ -483,9 +403,5 @@ class BrokerNode implements Broker, ReplicaSetHost, MembershipHost, OwnDirectori
 
   private later(run: () => void): void {
     this.world.timers.after(0, run)
-  }
-
-  private setting(name: string): number {
-    return parseWhole(this.config.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '0')
   }
 }

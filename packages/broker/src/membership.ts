@@ -208,6 +208,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
 
   registered({ brokerEpoch, clusterId }: FrameOf<'registered'>): string | null {
     if (this.clusterId !== null && clusterId !== this.clusterId) {
+      this.host.world.log.error({ own: this.clusterId, other: clusterId }, 'controllers of another cluster')
       this.host.registrationFailed(
         new MillraceError(
           'DIRECTORY_FOREIGN',

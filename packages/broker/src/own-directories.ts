@@ -43,6 +43,7 @@ export class OwnDirectories {
   /** Logs that were found and that no partition has claimed yet. */
   private readonly unclaimed = new Map<string, FoundLog[]>()
   private readonly turns = new FolderTurns()
+  private closing = false
 
   constructor(host: OwnDirectoriesHost) {
     this.host = host
@@ -180,6 +181,7 @@ export class OwnDirectories {
 
   /** Syncs and closes; each directory that can be trusted gets its clean marker. The value tells whether all did. */
   close(done: (clean: boolean) => void): void {
+    this.closing = true
     let left = this.list.length
     let clean = true
     const one = (error: IoError | null): void => {
@@ -199,7 +201,7 @@ export class OwnDirectories {
   private insist<T>(attempt: Attempt, call: (answer: Done<T>) => void, done: (value: T | null) => void): void {
     const { directory, what, wanted } = attempt
     const { world } = this.host
-    if (directory.failure !== null || !wanted()) return done(null)
+    if (this.closing || directory.failure !== null || !wanted()) return done(null)
     call((error, value) => {
       if (error === null) return done(value)
       world.log.error({ directory: directory.path, folder: what, error }, 'folder cannot be changed')

@@ -33,6 +33,8 @@ interface Slot {
   removed: boolean
 }
 
+const NO_FOLDER = 'its folder is not there'
+
 /** All replicas that the committed metadata places on this broker. */
 export class ReplicaSet implements Replicas {
   private readonly host: ReplicaSetHost
@@ -41,6 +43,8 @@ export class ReplicaSet implements Replicas {
   private readonly settings = new Map<Uuid, TopicSettings>()
   private readonly brokers = new BrokerStates()
   private creating = 0
+  private started = false
+  private ended = false
 
   constructor(host: ReplicaSetHost, directories: OwnDirectories) {
     this.host = host
@@ -126,6 +130,7 @@ export class ReplicaSet implements Replicas {
     )
     for (const partition of image.partitionsOf(config.nodeId)) this.place(partition)
     this.directories_.moveUnclaimedAside()
+    this.started = true
   }
 
   /** The broker got another epoch: no machine may go on under the old one. */
@@ -159,6 +164,7 @@ export class ReplicaSet implements Replicas {
 
   /** Nothing is served any more; the logs stay as they are. */
   end(): void {
+    this.ended = true
     for (const replica of this.all()) replica.end(ErrorCode.NOT_LEADER_OR_FOLLOWER)
   }
 
@@ -200,16 +206,26 @@ export class ReplicaSet implements Replicas {
     partitions[image.partition] = slot
     const assigned = this.assignedDirectory(image)
     const found = this.directories_.claim(image, assigned)
-    if (found === null) return this.create(slot, assigned)
+    if (found === null) return this.lacksLog(slot) ? this.enterQuarantine(slot, NO_FOLDER) : this.create(slot)
     found.directory.replicas++
     slot.found = found
     if (found.log.quarantined !== null) this.enterQuarantine(slot, found.log.quarantined)
     else this.serve(slot, found)
   }
 
-  private create(slot: Slot, assigned: Uuid | null): void {
+  /**
+   * At the start of this node a replica in the ISR or ELR has its folder, unless the node ended before it could make it. Nobody can tell
+   * which it is, so it must not lead with nothing where another replica may have records.
+   */
+  private lacksLog({ image }: Slot): boolean {
+    const { nodeId } = this.host.config
+    const stands = image.isr.includes(nodeId) || image.elr.includes(nodeId)
+    return !this.started && stands && image.replicas.length > 1
+  }
+
+  private create(slot: Slot): void {
     const { topic, topicId, partition } = slot.image
-    const directory = this.directories_.choose(assigned)
+    const directory = this.directories_.choose(this.assignedDirectory(slot.image))
     if (directory === null) {
       slot.phase = 'offline'
       return
@@ -226,6 +242,7 @@ export class ReplicaSet implements Replicas {
   }
 
   private created(slot: Slot, directory: OwnDirectory, found: FoundLog | null): void {
+    if (this.ended) return
     if (found === null) {
       directory.replicas--
       slot.phase = 'offline'
@@ -292,11 +309,13 @@ export class ReplicaSet implements Replicas {
     const { isr, elr, leader, topic, topicId, partition } = slot.image
     if (isr.includes(nodeId) || elr.includes(nodeId)) return
     this.host.quarantineOver(topicId, partition)
-    if (leader === -1 || leader === nodeId || slot.found === null) return
+    if (leader === -1 || leader === nodeId) return
     slot.phase = 'replacing'
+    if (slot.found === null) return this.create(slot)
     this.creating++
     this.directories_.replace(slot.found, this.settingsOf(slot.image).log, (found) => {
       this.creating--
+      if (this.ended) return
       if (found === null) {
         slot.phase = 'offline'
         return

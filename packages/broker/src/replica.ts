@@ -1,4 +1,4 @@
-import { assert, type Done, ErrorCode, IoError, type Uuid } from '@millrace/base'
+import { assert, type Done, ErrorCode, type IoError, type Uuid } from '@millrace/base'
 import type { PartitionImage } from '@millrace/metadata'
 import type {
   BrokerState,
@@ -11,18 +11,16 @@ import type {
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
 import type { LogDirectory, LogEvents, LogSlice, PartitionLog, TimestampHit } from '@millrace/storage'
 import { type FollowedSession, Inbound } from './inbound.ts'
-import { isPassing } from './own-directories.ts'
 import { LogStartWaiters } from './log-start-waiters.ts'
 import { type BatchStamp, ProduceQueue } from './produce-queue.ts'
 import type { ReplicaHost } from './replica-host.ts'
+import { ReplicaLog, type ReplicaLogOwner } from './replica-log.ts'
 import type { AppendAnswer, FetchState, OffsetAnswer, ReadLimits, Replica } from './seams.ts'
 import type { SendSession } from './send-session.ts'
 import type { TopicSettings } from './topic-settings.ts'
 
 /** What is in flight is judged within so many ticks; more than the longest pause of a machine's retries. */
 const LIVELY_TICKS = 30
-
-const CHECKPOINT_RETRY_US = 1_000_000
 
 /** The batches that this leader has just written, for the followers that stand exactly there. */
 export interface RecentAppend {
@@ -44,7 +42,7 @@ export interface ReplicaParts {
  * One replica on this broker: its log, its machine, and those who wait for it. The machine decides, the replica does what it says in
  * the documented order: truncate, alter state, send, answer.
  */
-export class BrokerReplica implements Replica, LogEvents {
+export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   readonly topicId: Uuid
   readonly topic: string
   readonly partition: number
@@ -67,9 +65,7 @@ export class BrokerReplica implements Replica, LogEvents {
   private readonly inbound = new Inbound()
   private readonly watchers = new Set<() => void>()
   private readonly logStartWaiters = new LogStartWaiters()
-  /** What the log's checkpoint is to say, and how many writes of a lower one the next append waits for. */
-  private checkpointed: number
-  private held = 0
+  private readonly hand: ReplicaLog
   private shownWatermark: number
   private shownLogStart: number
   private shownEpoch = -1
@@ -86,7 +82,7 @@ export class BrokerReplica implements Replica, LogEvents {
     this.machine = parts.machine
     this.settings = parts.settings
     this.queue = new ProduceQueue(parts.host.answers)
-    this.checkpointed = parts.log.highWatermark
+    this.hand = new ReplicaLog(parts.log, parts.directory, parts.host.world.timers, this)
     this.shownWatermark = parts.machine.highWatermark
     this.shownLogStart = parts.machine.logStart
   }
@@ -216,13 +212,22 @@ export class BrokerReplica implements Replica, LogEvents {
     this.host.diskFailed(this, error)
   }
 
+  full(error: IoError): void {
+    this.host.diskFull(this, error)
+  }
+
+  released(): void {
+    if (this.queue.stagedCount > 0) this.host.staged(this)
+    if (!this.inbound.empty) this.host.inbound(this)
+  }
+
   quarantined(reason: string): void {
     if (this.ended === ErrorCode.NONE) this.host.quarantine(this, reason)
   }
 
   /** Writes what clients staged in this turn: one write, then the followers, then the answers. */
   flushStaged(): void {
-    if (this.queue.stagedCount === 0 || this.held > 0) return
+    if (this.queue.stagedCount === 0 || this.hand.held) return
     const error = this.leaderError()
     if (error !== ErrorCode.NONE) return this.queue.failStaged(error)
     const { log, machine, host } = this
@@ -233,7 +238,7 @@ export class BrokerReplica implements Replica, LogEvents {
       logAppendTimeMs: this.settings.logAppendTime ? nowMs : -1,
     }
     const written = this.queue.stamp(stamp)
-    if (!this.write(written.batches, nowMs)) return this.queue.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
+    if (!this.hand.append(written.batches, nowMs)) return this.queue.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
     assert(
       log.endOffset === written.endOffset,
       `the log ends at ${log.endOffset} after a write up to ${written.endOffset}`,
@@ -265,14 +270,14 @@ export class BrokerReplica implements Replica, LogEvents {
 
   /** Writes what the leader sent in this turn, unless the machine says that it does not continue this log. */
   flushInbound(): void {
-    if (this.held > 0) return
+    if (this.hand.held) return
     const staged = this.inbound.take()
     if (staged === null || this.ended !== ErrorCode.NONE) return
     const { baseOffset, lastEpoch, highWatermark, logStart, batches, bytes } = staged
     const { leader, session } = staged.from
     if (this.machine.mayWrite(leader, { session, baseOffset, lastEpoch })) {
       // A machine whose disk is unfit has left its leader: it needs no word of what was not written.
-      if (!this.write(batches, this.host.world.clock.wallMs())) return
+      if (!this.hand.append(batches, this.host.world.clock.wallMs())) return
       this.host.counters.followerAppends++
       this.host.counters.followerBytes += bytes
     }
@@ -289,14 +294,14 @@ export class BrokerReplica implements Replica, LogEvents {
 
   /** Retention and DeleteRecords. */
   moveLogStart(offset: number): void {
-    if (offset > this.log.logStart) this.guarded(() => this.log.advanceLogStart(offset))
+    if (offset > this.log.logStart) this.hand.change(() => this.log.advanceLogStart(offset))
     this.step({ kind: 'logStart', offset: this.log.logStart })
   }
 
   applyRetention(nowMs: number): void {
     if (this.ended !== ErrorCode.NONE) return
     const before = this.log.logStart
-    this.guarded(() => this.log.applyRetention(this.machine.highWatermark, nowMs))
+    this.hand.change(() => this.log.applyRetention(this.machine.highWatermark, nowMs))
     if (this.log.logStart > before) this.step({ kind: 'logStart', offset: this.log.logStart })
   }
 
@@ -340,8 +345,8 @@ export class BrokerReplica implements Replica, LogEvents {
     const { machine, log } = this
     const rewound = truncateTo !== null || restartAt !== null
     if (rewound && !this.rewind(truncateTo, restartAt)) return
-    if (beginEpoch !== null && !this.guarded(() => log.beginEpoch(beginEpoch))) return
-    if (machine.logStart > log.logStart && !rewound) this.guarded(() => log.advanceLogStart(machine.logStart))
+    if (beginEpoch !== null && !this.hand.change(() => log.beginEpoch(beginEpoch))) return
+    if (machine.logStart > log.logStart && !rewound) this.hand.change(() => log.advanceLogStart(machine.logStart))
     if (failWaitersOfEpoch !== null) this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     if (alter !== null) this.host.alter(this, alter)
     for (const message of send) this.host.send(this, message)
@@ -349,31 +354,7 @@ export class BrokerReplica implements Replica, LogEvents {
     // The machine hears of the truncation before anything else happens.
     if (rewound) this.step({ kind: 'truncated', endOffset: log.endOffset, generation: log.generation })
     if (machine.highWatermark !== this.shownWatermark || machine.logStart !== this.shownLogStart) this.moved()
-    if (machine.durableHighWatermark !== this.checkpointed) this.checkpointWatermark(machine.durableHighWatermark)
-  }
-
-  /**
-   * The checkpoint says as much as is on disk here. It falls only after an unclean election, and must have fallen on disk before what
-   * is appended next, or a crash would call that committed.
-   */
-  private checkpointWatermark(offset: number): void {
-    const falls = offset < this.checkpointed
-    this.checkpointed = offset
-    this.log.checkpointHighWatermark(offset)
-    if (!falls) return
-    this.held++
-    this.writeCheckpoint()
-  }
-
-  private writeCheckpoint(): void {
-    this.directory.checkpoint((error) => {
-      if (error !== null && isPassing(error))
-        return void this.host.world.timers.after(CHECKPOINT_RETRY_US, () => this.writeCheckpoint())
-      this.held--
-      if (error !== null) return this.host.diskFailed(this, error)
-      if (this.queue.stagedCount > 0) this.host.staged(this)
-      if (!this.inbound.empty) this.host.inbound(this)
-    })
+    this.hand.checkpointWatermark(machine.durableHighWatermark)
   }
 
   /** False when the disk failed, which has taken this replica out of service. */
@@ -381,7 +362,7 @@ export class BrokerReplica implements Replica, LogEvents {
     const { log } = this
     const from = log.endOffset
     this.inbound.take()
-    const done = this.guarded(() => {
+    const done = this.hand.change(() => {
       if (restartAt !== null) log.restart(restartAt)
       else if (truncateTo !== null) log.truncate(truncateTo)
     })
@@ -422,37 +403,6 @@ export class BrokerReplica implements Replica, LogEvents {
     if (error !== ErrorCode.NONE) return error
     if (this.unfit || this.directory.full) return ErrorCode.KAFKA_STORAGE_ERROR
     return acks === -1 && !this.machine.enoughReplicas ? ErrorCode.NOT_ENOUGH_REPLICAS : ErrorCode.NONE
-  }
-
-  /** False when nothing was written. A full disk passes; any other failure takes the directory out of service. */
-  private write(batches: readonly Uint8Array[], nowMs: number): boolean {
-    try {
-      this.log.append(batches, nowMs)
-      return true
-    } catch (error) {
-      if (!(error instanceof IoError)) throw error
-      if (isPassing(error)) this.host.diskFull(this, error)
-      else this.diskError(error)
-      return false
-    }
-  }
-
-  private guarded(change: () => void): boolean {
-    try {
-      change()
-      return true
-    } catch (error) {
-      if (!(error instanceof IoError)) throw error
-      this.diskError(error)
-      return false
-    }
-  }
-
-  /** One log in doubt is no failure of its directory. */
-  private diskError(error: IoError): void {
-    const { quarantined } = this.log
-    if (quarantined === null) this.host.diskFailed(this, error)
-    else this.quarantined(quarantined)
   }
 
   /** Sessions of followers that the machine no longer counts. */

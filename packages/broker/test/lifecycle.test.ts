@@ -1,4 +1,4 @@
-import { type DirEntry, ErrorCode } from '@millrace/base'
+import { type DirEntry, ErrorCode, IoError } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
 import { Cluster, eventually, sleep, type TestBroker } from './cluster.ts'
 
@@ -125,6 +125,55 @@ describe('a broker', () => {
     await eventually(async () => expect((await folders(cluster.broker(1), '/data/stray')).length).toBe(1))
     await cluster.topic('t', [1])
     expect(await cluster.broker(1).produce('t', ['b'])).toMatchObject({ error: NONE, baseOffset: 0 })
+  })
+
+  it('makes a topic anew that was deleted and made again while it was down', async () => {
+    await using cluster = await Cluster.started('recreated-down', 2)
+    await cluster.topic('t', [1, 2])
+    await cluster.leader('t').produce('t', ['old'])
+    cluster.broker(2).kill()
+    cluster.controller.deleteTopic('t')
+    const id = cluster.controller.createTopic('t', [[1, 2]])
+    await eventually(async () => expect((await cluster.broker(1).produce('t', ['new'], 1)).error).toBe(NONE))
+    await cluster.broker(2).start()
+    await eventually(() => expect(cluster.broker(2).replica('t').topicId).toBe(id))
+    await cluster.isr('t', [1, 2])
+    await eventually(async () => expect(await cluster.leader('t').read('t')).toEqual(['new']))
+    expect((await folders(cluster.broker(2), '/data/stray')).length).toBe(1)
+    expect(cluster.broker(2).fatal).toBeNull()
+  })
+
+  it('does not count when its folder is gone, and never leads with nothing where others have records', async () => {
+    await using cluster = await Cluster.started('folder-gone', 2)
+    await cluster.topic('t', [1, 2], { 'min.insync.replicas': '2' })
+    for (const value of ['a', 'b']) await cluster.leader('t').produce('t', [value])
+    for (const id of [1, 2]) cluster.broker(id).kill()
+    await new Promise<void>((resolve) => cluster.broker(1).disk.remove('/data/t-0', () => resolve()))
+    await cluster.broker(1).start()
+    await eventually(() =>
+      expect(cluster.broker(1).log.lines.some(({ event }) => event === 'replica quarantined')).toBe(true),
+    )
+    await eventually(() => expect(cluster.controller.partition('t')).toMatchObject({ isr: [2], elr: [] }))
+    await cluster.broker(2).start()
+    await cluster.isr('t', [1, 2])
+    cluster.controller.force('t', { leader: 1 })
+    await eventually(async () => expect(await cluster.broker(1).read('t')).toEqual(['a', 'b']))
+  })
+
+  it('waits for room where a folder cannot be made, and serves what it has meanwhile', async () => {
+    await using cluster = await Cluster.started('no-room', 1)
+    await cluster.topic('t', [1])
+    const broker = cluster.broker(1)
+    broker.faults.mkdir = new IoError('ENOSPC', '/data', 'no space left')
+    cluster.controller.createTopic('other', [[1]])
+    await eventually(() =>
+      expect(broker.log.lines.some(({ event }) => event === 'folder cannot be changed')).toBe(true),
+    )
+    expect((await broker.produce('t', ['a'])).error).toBe(NONE)
+    expect((await broker.produce('other', ['a'])).error).toBe(NOT_LEADER_OR_FOLLOWER)
+    broker.faults.mkdir = null
+    await eventually(async () => expect((await broker.produce('other', ['a'])).error).toBe(NONE))
+    expect(broker.fatal).toBeNull()
   })
 
   it('opens a thousand partitions quickly, new ones and those of its last life', async () => {

@@ -1,4 +1,4 @@
-import type { Disk, Done, File, Timers } from '@millrace/base'
+import type { Disk, Done, File, IoError, Timers } from '@millrace/base'
 
 /** Whether a node still lives: a killed one is called back no more. */
 export class Life {
@@ -28,6 +28,8 @@ export function mortalTimers(inner: Timers, life: Life): Timers {
 export interface Faults {
   /** Thrown by every append. */
   append: Error | null
+  /** The answer to every making of a folder. */
+  mkdir: IoError | null
   /** While set, syncs wait. */
   held: (() => void)[] | null
 }
@@ -64,7 +66,11 @@ export function mortalDisk(inner: Disk, life: Life, faults: Faults): Disk {
     openNow: (path, how) => wrap(inner.openNow(path, how)),
     renameNow: (from, to) => inner.renameNow(from, to),
     list: (path, done) => inner.list(path, life.done(done)),
-    mkdir: (path, done) => inner.mkdir(path, life.done(done)),
+    mkdir: (path, done) => {
+      const { mkdir } = faults
+      if (mkdir !== null) setTimeout(() => life.done(done)(mkdir), 1)
+      else inner.mkdir(path, life.done(done))
+    },
     rename: (from, to, done) => inner.rename(from, to, life.done(done)),
     remove: (path, done) => inner.remove(path, life.done(done)),
     syncDir: (path, done) => inner.syncDir(path, life.done(done)),
