@@ -319,7 +319,8 @@ class QuorumNode implements Quorum {
     const peer = link.peer as VoterId
     this.#world.log.info({ peer: peer.id, directoryId: peer.directoryId }, 'a quorum peer is connected')
     if (this.#driver === null) return this.#foundIfAllWait()
-    if (link.hello?.blank === true) this.#tellFormation(link)
+    // Always: the peer may be blank, and it may have dialled while this node still was.
+    this.#tellFormation(link)
     this.#driver.membersChanged()
     this.#hurryFirstElection(this.#driver)
   }
