@@ -1,3 +1,4 @@
+import { assert } from '@millrace/base'
 import type { Accepted, Done, Lane, PeerHandler, PeerStream, Properties, Refusal, Uuid, World } from '@millrace/base'
 import type { ClusterImage } from '@millrace/metadata'
 import { ControllerFrame, Hello } from '@millrace/rpc'
@@ -111,7 +112,12 @@ class ControllerNode implements Controller, QuorumListener {
   }
 
   committed(index: number, term: number, payload: Uint8Array): void {
-    this.guarded(() => this.state.apply(index, term, payload))
+    // An entry of a later term has the place of one that this node proposed: it was deposed before it was told.
+    if (this.acting !== null && term > this.acting.term) this.retire(null)
+    this.guarded(() => {
+      assert(this.acting === null || term === this.acting.term, 'a leader has everything of the terms before its own')
+      this.state.apply(index, term, payload)
+    })
     this.acting?.committed(index)
   }
 

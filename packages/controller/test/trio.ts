@@ -8,12 +8,12 @@ import type { CreateTopicsResponse } from '@millrace/protocol'
 import { BrokerFrame, ControllerFrame, Hello } from '@millrace/rpc'
 import { decode, encodeToBytes } from '@millrace/schema'
 import { createController } from '../src/index.ts'
-import type { Controller } from '../src/index.ts'
+import type { Controller, QuorumFactory } from '../src/index.ts'
 
 const IDS = [1, 2, 3] as const
 
 /** What outlives a process. */
-class Machine {
+export class Machine {
   readonly disk = new MemoryDisk({ clock: new SystemClock() })
   readonly stores = new MemoryRaftStores()
   clusterId: Uuid | null = null
@@ -53,7 +53,7 @@ export class Trio {
         alive,
       )
       const known = machine ?? this.format(id, world)
-      this.nodes.set(id, new Node(id, world, alive, known, this.snapshotMaxBytes))
+      this.nodes.set(id, new Node({ id, world, alive, machine: known, snapshotMaxBytes: this.snapshotMaxBytes }))
     }
   }
 
@@ -112,6 +112,16 @@ export class Trio {
   }
 }
 
+export interface NodeParts {
+  readonly id: number
+  readonly world: World
+  readonly alive: { dead: boolean }
+  readonly machine: Machine
+  readonly snapshotMaxBytes: number
+  /** A quorum of the test's own instead of the real one. */
+  readonly makeQuorum?: QuorumFactory
+}
+
 /** One process: the controller, and a broker that registers, follows the metadata and sends heartbeats. */
 export class Node {
   readonly id: number
@@ -123,36 +133,43 @@ export class Node {
   wantShutdown = false
   snapshots = 0
   registrations = 0
-  readonly replies: (CreateTopicsResponse | number)[] = []
+  readonly replies: { readonly index: number; readonly response: CreateTopicsResponse | number }[] = []
+  /** Told of every frame, before it counts. */
+  heard: (frame: ControllerFrame) => void = () => {}
   private readonly world: World
-  private readonly machine: Machine
-  private stream: PeerStream | null = null
+  readonly machine: Machine
+  stream: PeerStream | null = null
   private target = 0
   private hint: number | null = null
   private chunks: Uint8Array[] = []
   private beat: Timer | null = null
 
-  constructor(id: number, world: World, alive: { dead: boolean }, machine: Machine, snapshotMaxBytes: number) {
+  constructor(parts: NodeParts) {
+    const { id, world, alive, machine, snapshotMaxBytes, makeQuorum } = parts
     this.id = id
     this.world = world
     this.alive = alive
     this.machine = machine
     this.incarnationId = randomUuid(world.random)
-    this.controller = createController(world, {
-      quorum: {
-        nodeId: id,
-        directoryId: machine.directoryId,
-        voters: IDS.map((voter) => ({ id: voter, address: addressOf(voter) })),
-        directory: '/meta',
-        clusterId: machine.clusterId,
-        electionTimeoutMs: 300,
-        heartbeatMs: 40,
-        snapshotMaxBytes,
+    this.controller = createController(
+      world,
+      {
+        quorum: {
+          nodeId: id,
+          directoryId: machine.directoryId,
+          voters: IDS.map((voter) => ({ id: voter, address: addressOf(voter) })),
+          directory: '/meta',
+          clusterId: machine.clusterId,
+          electionTimeoutMs: 300,
+          heartbeatMs: 40,
+          snapshotMaxBytes,
+        },
+        properties: new Map([['min.insync.replicas', '2']]),
+        sessionTimeoutMs: 3000,
+        clusterFormed: (clusterId) => (machine.clusterId = clusterId),
       },
-      properties: new Map([['min.insync.replicas', '2']]),
-      sessionTimeoutMs: 3000,
-      clusterFormed: (clusterId) => (machine.clusterId = clusterId),
-    })
+      makeQuorum,
+    )
     world.peers.listen(
       addressOf(id),
       (hello, lane, stream) => this.controller.accept(Hello.decode(hello), lane, stream),
@@ -172,8 +189,8 @@ export class Node {
     this.stream?.send(BrokerFrame.encode(frame))
   }
 
-  createTopic(name: string, partitions: number): void {
-    const topic = { name, numPartitions: partitions, replicationFactor: 3, assignments: [], configs: [] }
+  createTopic(name: string, partitions: number, replicationFactor = 3): void {
+    const topic = { name, numPartitions: partitions, replicationFactor, assignments: [], configs: [] }
     const body = encodeToBytes(CreateTopicsApi.request, 7, { topics: [topic], timeoutMs: 1000, validateOnly: false })
     this.send({ kind: 'forward', requestId: 1, apiKey: 19, apiVersion: 7, clientId: '', principal: '', body })
   }
@@ -226,6 +243,7 @@ export class Node {
   }
 
   private receive(frame: ControllerFrame): void {
+    this.heard(frame)
     switch (frame.kind) {
       case 'notLeader':
         this.hint = frame.leaderId === -1 ? null : frame.leaderId
@@ -243,7 +261,10 @@ export class Node {
       case 'snapshot':
         return this.load(frame)
       case 'forwardReply':
-        this.replies.push(frame.error === 0 ? decode(CreateTopicsApi.response, 7, frame.body) : frame.error)
+        this.replies.push({
+          index: frame.index,
+          response: frame.error === 0 ? decode(CreateTopicsApi.response, 7, frame.body) : frame.error,
+        })
     }
   }
 
@@ -272,7 +293,7 @@ function addressOf(id: number): Address {
 }
 
 /** A world whose callbacks stop when its process dies, whatever they are given to. */
-function mortal(world: World, alive: { readonly dead: boolean }): World {
+export function mortal(world: World, alive: { readonly dead: boolean }): World {
   const wrapped = <T extends object>(target: T): T =>
     new Proxy(target, {
       get(_, name) {
