@@ -95,6 +95,14 @@ export const PROVOKED: Readonly<Record<string, Readonly<Record<string, number>>>
   },
   'a durable report from before a truncation counts': { moveLeadership: 20, breakStream: 5, powerCut: 3 },
   'broker epochs are not looked at': { wipe: 10, crash: 0, powerCut: 0 },
+  'an epoch that was begun without a record is kept': { moveLeadership: 10, crash: 5, breakStream: 5 },
+  'the watermark is written down before what it covers': {
+    every: 100_000,
+    moveLeadership: 20,
+    powerCut: 10,
+    slowNetwork: 10,
+    partition: 10,
+  },
   'a refused follower never asks again': { moveLeadership: 10, bumpEpoch: 10, slowNetwork: 5 },
   'a lost answer is never asked for again': { changeController: 20, breakStream: 20 },
 }
@@ -157,6 +165,25 @@ export const PLANTED: Readonly<Record<string, Create>> = {
     new (class extends Bent {
       override mayWrite(): boolean {
         return true
+      }
+    })(createPartition(identity, log, history, config)),
+
+  'an epoch that was begun without a record is kept': (identity, log, history, config) => {
+    const own = new OwnEnd(log.endOffset, log.generation)
+    return new (class extends Bent {
+      override step(input: PartitionInput): PartitionOutput {
+        own.see(input)
+        const output = this.inner.step(input)
+        if (output.truncateTo !== own.endOffset) return output
+        return this.inner.step({ kind: 'truncated', endOffset: own.endOffset, generation: own.generation })
+      }
+    })(createPartition(identity, log, history, config))
+  },
+
+  'the watermark is written down before what it covers': (identity, log, history, config) =>
+    new (class extends Bent {
+      override get durableHighWatermark(): number {
+        return this.inner.highWatermark
       }
     })(createPartition(identity, log, history, config)),
 
