@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { createClient } from '@millrace/client'
 import { freePorts } from './ports.ts'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
@@ -107,6 +108,8 @@ export class ProcessCluster {
     const cluster = new ProcessCluster(folder, nodes)
     for (const node of nodes) node.start()
     await Promise.all(nodes.map((node) => node.listening()))
+    await using client = createClient({ bootstrap: cluster.bootstrap })
+    await client.admin.waitForBrokers(count)
     return cluster
   }
 

@@ -16,6 +16,7 @@ import { type Controller, createController, createQuorum } from '@millrace/contr
 import { Hello, RpcDecodeError } from '@millrace/rpc'
 import { type FormattedDirectory, openDirectories, writeMeta } from './directories.ts'
 import { promised } from './disk-text.ts'
+import { gateStreams } from './gated-streams.ts'
 import type { NodeConfig } from './node-config.ts'
 
 /** A running node. */
@@ -60,7 +61,8 @@ class RunningNode implements Node {
   async start(): Promise<void> {
     const { config, world } = this
     if (config.controller) this.controller = createController(world, this.controllerConfig(), createQuorum)
-    if (config.broker) this.broker = createBroker(world, this.brokerConfig())
+    const gate = gateStreams(world.streams)
+    if (config.broker) this.broker = createBroker({ ...world, streams: gate.streams }, this.brokerConfig())
     this.peerListener = await this.bind('listeners', config.peer.bind, (done) =>
       world.peers.listen(config.peer.bind, (hello, lane, stream) => this.accept(hello, lane, stream), done),
     )
@@ -72,7 +74,7 @@ class RunningNode implements Node {
     }
     this.controller?.start()
     const broker = this.broker
-    if (broker !== null) this.ready = started(broker)
+    if (broker !== null) this.ready = started(broker).then(() => gate.open())
     this.ready.catch(() => undefined)
   }
 
