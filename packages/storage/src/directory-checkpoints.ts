@@ -80,7 +80,8 @@ export class DirectoryCheckpoints {
     const logStarts = new Map<string, number>()
     for (const log of logs) {
       const name = folderName(log.topic, log.partition)
-      recoveryPoints.set(name, clean && log.quarantined === null ? log.endOffset : log.recoveryPoint)
+      // A quarantined log has none: whoever opens it walks all of it.
+      if (log.quarantined === null) recoveryPoints.set(name, clean ? log.endOffset : log.recoveryPoint)
       highWatermarks.set(name, log.promisedWatermark)
       if (log.logStart > 0) logStarts.set(name, log.logStart)
     }

@@ -10,6 +10,8 @@ export const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
 export const HIGH_WATERMARKS = 'replication-offset-checkpoint'
 export const LOG_STARTS = 'log-start-offset-checkpoint'
 export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
+/** In a partition's folder: why its log is not to be trusted. Ours; Kafka has no such file. */
+export const QUARANTINED = 'quarantined'
 /** Folders that were put aside: of unknown topics, quarantined, diverged. Nothing in it is ever opened. */
 export const STRAY = 'stray'
 export const DELETED_FILE = '.deleted'

@@ -184,7 +184,6 @@ class FileLogDirectory implements LogDirectory, LogServices {
           durableEnd: startOffset,
           highWatermark: startOffset,
           quarantined: null,
-          recoveryPoint: startOffset,
         },
         request.config,
       )

@@ -2,11 +2,12 @@ import { type Done, IoError, type Uuid, type World } from '@millrace/base'
 import { parseEpochs, parsePartitionMetadata } from './checkpoint-text.ts'
 import type { Checkpoints } from './directory-checkpoints.ts'
 import { EpochHistory } from './epoch-history.ts'
-import { LEADER_EPOCHS, PARTITION_METADATA, segmentFileName } from './file-names.ts'
+import { LEADER_EPOCHS, PARTITION_METADATA, QUARANTINED, segmentFileName } from './file-names.ts'
 import { type FolderListing, readListing } from './folder-listing.ts'
 import { type Recovered, recoverLog } from './log-recovery.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { LogState } from './partition-log.ts'
+import { markQuarantined } from './quarantine.ts'
 import type { Reaper } from './reaper.ts'
 import { Segment } from './segment.ts'
 import { readSmallFile } from './small-file.ts'
@@ -44,7 +45,7 @@ class Opening {
   private readonly done: Done<OpenedFolder>
   private readonly folder: string
   private topicId: Uuid = ''
-  private listing: FolderListing = { segments: [], leftovers: [] }
+  private listing: FolderListing = { segments: [], leftovers: [], quarantined: false }
 
   constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
     this.request = request
@@ -87,6 +88,7 @@ class Opening {
       0,
     )
     const promised = this.promised()
+    if (this.listing.quarantined) return this.openQuarantined(epochs ?? new EpochHistory(), promised)
     const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
     const empty = segments.every(({ size }) => size === 0)
@@ -110,6 +112,22 @@ class Opening {
     for (const files of segments.slice(0, Math.max(first, 0)))
       this.request.reaper.removeLater(new Segment(files).paths, 0)
     return segments.slice(Math.max(first, 0)).map((files) => new Segment(files))
+  }
+
+  /** An earlier process met rot: what is here is not looked at again, until the log is replaced. */
+  private openQuarantined(
+    epochs: EpochHistory,
+    promised: { recoveryPoint: number; highWatermark: number; logStart: number },
+  ): void {
+    readSmallFile(this.request.world.disk, `${this.folder}/${QUARANTINED}`, (error, bytes) => {
+      if (error !== null) return this.failed(error)
+      const reason = new TextDecoder().decode(bytes ?? new Uint8Array(0)) || 'quarantined by an earlier process'
+      const found = this.listing.segments.map((files) => new Segment(files))
+      const segments = found.length > 0 ? found : [Segment.empty(this.folder, promised.logStart, 0)]
+      const endOffset = Math.max(promised.highWatermark, (segments.at(-1) as Segment).baseOffset)
+      const recovered = { epochs, endOffset, quarantined: reason, lostBytes: 0, detail: '' }
+      this.finish(segments, { ...promised, endOffset, epochs }, recovered)
+    })
   }
 
   private promised(): { recoveryPoint: number; highWatermark: number; logStart: number } {
@@ -167,9 +185,10 @@ class Opening {
     known: { recoveryPoint: number; highWatermark: number; logStart: number; endOffset: number; epochs: EpochHistory },
     recovered: Recovered | null,
   ): void {
-    const { topic, partition } = this.request
+    const { topic, partition, world } = this.request
     const first = segments[0] as Segment
     const quarantined = recovered?.quarantined ?? null
+    if (quarantined !== null && !this.listing.quarantined) markQuarantined(world, this.folder, quarantined)
     const logStart = Math.min(Math.max(first.baseOffset, known.logStart), Math.max(known.endOffset, first.baseOffset))
     const highWatermark =
       quarantined === null ? Math.min(Math.max(known.highWatermark, logStart), known.endOffset) : known.highWatermark
@@ -185,7 +204,6 @@ class Opening {
       durableEnd: known.endOffset,
       highWatermark,
       quarantined,
-      recoveryPoint: known.recoveryPoint,
     }
     this.done(null, { kind: 'log', state, recovered })
   }

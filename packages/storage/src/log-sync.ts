@@ -88,15 +88,17 @@ export class LogSync implements SyncTarget {
       run: (done) =>
         inOrder(steps, (error) => {
           for (const segment of segments) segment.syncing = false
+          log.services.files.synced()
           // A folder that was renamed or removed meanwhile has no files to lose.
           done(log.closed ? null : error)
           if (error !== null) for (const waiter of waiting) waiter(error)
         }),
       finished: () => {
+        if (generation === log.generation && !log.closed) {
+          this.beginsAnew = false
+          log.becameDurable(endOffset)
+        }
         for (const waiter of waiting) waiter(null)
-        if (generation !== log.generation || log.closed) return
-        this.beginsAnew = false
-        log.becameDurable(endOffset)
       },
     }
   }

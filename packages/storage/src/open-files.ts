@@ -53,7 +53,7 @@ export class OpenFiles {
   keep(owner: FileOwner, file: File): File {
     this.close(owner)
     this.handles.set(owner, { file, writable: owner.writable })
-    this.trim()
+    this.trim(owner)
     return file
   }
 
@@ -87,10 +87,16 @@ export class OpenFiles {
     handle.file.close(() => undefined)
   }
 
-  private trim(): void {
+  /** Files were synced, so that more of them may be closed. */
+  synced(): void {
+    this.trim(null)
+  }
+
+  /** Whoever needs a file now gets it, whatever the limit: all others may be unsynced. */
+  private trim(needed: FileOwner | null): void {
     if (this.handles.size <= this.limit) return
     for (const owner of this.handles.keys()) {
-      if (owner.unsynced) continue
+      if (owner.unsynced || owner === needed) continue
       this.close(owner)
       if (this.handles.size <= this.limit) return
     }

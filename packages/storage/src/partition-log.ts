@@ -3,6 +3,7 @@ import { baseOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/rec
 import { type AppendRun, planRuns, shouldRoll } from './append-plan.ts'
 import { EpochHistory } from './epoch-history.ts'
 import { DELETED_FILE } from './file-names.ts'
+import { markQuarantined } from './quarantine.ts'
 import { LogReads } from './log-reads.ts'
 import { retainedFrom } from './log-retention.ts'
 import { LogSearch } from './log-search.ts'
@@ -26,8 +27,6 @@ export interface LogState {
   readonly durableEnd: number
   readonly highWatermark: number
   readonly quarantined: string | null
-  /** What checkpoints go on saying of a log that can not be trusted. */
-  readonly recoveryPoint: number
 }
 
 const SILENT: LogEvents = { durable: () => undefined, failed: () => undefined }
@@ -56,7 +55,6 @@ export class SegmentedLog implements PartitionLog {
   private stopped = false
   /** The epoch history's version that its checkpoint has. */
   epochsWritten = 0
-  private readonly fixedRecoveryPoint: number
   private readonly sync: LogSync
   private readonly reads: LogReads
   private readonly search: LogSearch
@@ -74,7 +72,6 @@ export class SegmentedLog implements PartitionLog {
     this.durableEnd = state.durableEnd
     this.highWatermark = state.highWatermark
     this.quarantined = state.quarantined
-    this.fixedRecoveryPoint = state.recoveryPoint
     this.config = config
     this.sizeBytes = state.segments.reduce((sum, segment) => sum + segment.size, 0)
     this.tail = new LogTail(services.tails)
@@ -97,7 +94,6 @@ export class SegmentedLog implements PartitionLog {
    * end, because a follower's truncation goes below that, and a crash before the next checkpoint would look like rot.
    */
   get recoveryPoint(): number {
-    if (this.quarantined !== null) return this.fixedRecoveryPoint
     if (this.sync.beginsAnew) return 0
     return Math.max(Math.min(this.durableEnd, this.highWatermark), 0)
   }
@@ -424,6 +420,7 @@ export class SegmentedLog implements PartitionLog {
     if (this.quarantined !== null) return
     this.quarantined = reason
     this.services.world.log.error({ path: this.folder, reason }, 'log quarantined')
+    markQuarantined(this.services.world, this.folder, reason)
     this.events.quarantined?.(reason)
   }
 

@@ -77,6 +77,30 @@ export class CrashDisk implements Disk {
     return node
   }
 
+  /** A file as if it had always been there. */
+  put(path: string, content: Uint8Array): void {
+    for (let folder = parent(path); folder !== '/'; folder = parent(folder)) {
+      this.tree.set(folder, 'folder')
+      this.durableTree.set(folder, 'folder')
+    }
+    const node = new Node()
+    node.resize(content.length)
+    node.volatile.set(content)
+    node.durable = Buffer.from(content)
+    this.tree.set(path, node)
+    this.durableTree.set(path, node)
+  }
+
+  /** A file or folder gone as if it had never been there. */
+  drop(path: string): void {
+    removeAll(this.tree, path)
+    removeAll(this.durableTree, path)
+  }
+
+  has(path: string): boolean {
+    return this.tree.has(path)
+  }
+
   paths(): string[] {
     return [...this.tree.keys()].sort()
   }
