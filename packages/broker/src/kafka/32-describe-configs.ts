@@ -105,7 +105,7 @@ class Describer {
       )
     const layers = this.layers(name)
     const known = keysOf(asked, BROKER_KEYS).map((key) =>
-      this.entry(key, [...synonymsOf(key.name, layers), defaultOf(key)]),
+      this.entry(key, [...synonymsOf(key.name, layers), ...defaultOf(key)]),
     )
     return result(asked, [...known, ...this.unknownBrokerKeys(asked, layers)])
   }
@@ -161,7 +161,7 @@ function topicSynonyms(key: ConfigKey, overrides: Properties, layers: readonly L
   const own = overrides.get(key.name)
   if (own !== undefined) synonyms.push({ name: key.name, value: own, source: Source.TOPIC })
   for (const { name } of key.brokerKeys) synonyms.push(...synonymsOf(name, layers))
-  return [...synonyms, { ...defaultOf(key), name: key.brokerKeys[0]?.name ?? key.name }]
+  return [...synonyms, ...defaultOf(key, key.brokerKeys[0]?.name)]
 }
 
 function synonymsOf(name: string, layers: readonly Layer[]): readonly Synonym[] {
@@ -171,8 +171,9 @@ function synonymsOf(name: string, layers: readonly Layer[]): readonly Synonym[] 
   })
 }
 
-function defaultOf(key: ConfigKey): Synonym {
-  return { name: key.name, value: key.default, source: Source.DEFAULT }
+/** The default as the last synonym; none where there is no default. */
+function defaultOf(key: ConfigKey, name = key.name): readonly Synonym[] {
+  return key.default === null ? [] : [{ name, value: key.default, source: Source.DEFAULT }]
 }
 
 function unknownKey(name: string): ConfigKey {

@@ -68,6 +68,7 @@ describe('DescribeConfigs', () => {
     expect(entry(result, 'default.replication.factor')).toMatchObject({ value: '1', configSource: 5 })
     expect(entry(result, 'log.dirs')).toMatchObject({ value: '/data', configSource: 4, readOnly: true })
     expect(entry(result, 'fetch.max.bytes')).toMatchObject({ value: '1048576', configSource: 2 })
+    expect(entry(result, 'log.retention.ms')).toMatchObject({ value: null, configSource: 5, synonyms: [] })
     expect(entry(result, 'some.plugin.secret')).toMatchObject({ value: null, isSensitive: true })
     expect(JSON.stringify(result)).not.toContain('hush')
   })
