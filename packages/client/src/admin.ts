@@ -261,8 +261,12 @@ export class Admin {
     return listOffsets(this.cluster, queries, { pool: this.pool, committedOnly: false, signal: this.cluster.signal })
   }
 
+  /** Brokers and controller are looked up anew before another try: who was asked may be gone, or no controller any more. */
   private retrying<T>(what: string, attempt: () => Promise<T>): Promise<T> {
-    return retrying(what, this.cluster.retryRules(), attempt)
+    return retrying(what, this.cluster.retryRules(), async (tries) => {
+      if (tries > 0) await this.cluster.refreshBrokers().catch(() => undefined)
+      return attempt()
+    })
   }
 
   /** A try whose answer was lost may have done the work: then `done` is the answer of the next one, and success. */
@@ -284,16 +288,10 @@ export class Admin {
     })
   }
 
-  /** The brokers are looked up anew after a failure: the one that was asked may be gone. */
   private async toController<Q, R>(api: Api<Q, R>, request: Q): Promise<R> {
-    try {
-      if (!this.cluster.brokerIds.includes(this.cluster.controller)) await this.cluster.refreshBrokers()
-      const connection = await this.cluster.broker(this.pool, this.cluster.controller)
-      return await connection.send(api, request, this.timeoutMs + ANSWER_SLACK_MS)
-    } catch (error) {
-      await this.cluster.refreshBrokers().catch(() => undefined)
-      throw error
-    }
+    if (!this.cluster.brokerIds.includes(this.cluster.controller)) await this.cluster.refreshBrokers()
+    const connection = await this.cluster.broker(this.pool, this.cluster.controller)
+    return connection.send(api, request, this.timeoutMs + ANSWER_SLACK_MS)
   }
 
   private async partitionsOf(name: string): Promise<number> {

@@ -4,7 +4,7 @@ import { addressText } from './address.ts'
 import type { Connection, ConnectionOptions } from './connection.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { ConnectionError, KafkaError } from './errors.ts'
-import { type RetryRules, retrying } from './retry.ts'
+import { closingSignal, type RetryRules, retrying } from './retry.ts'
 
 export interface ClusterOptions extends ConnectionOptions {
   readonly bootstrap: readonly Address[]
@@ -51,6 +51,8 @@ const METADATA_TIMEOUT_MS = 5_000
 export class Cluster {
   readonly options: ClusterOptions
   private readonly pool: ConnectionPool
+  /** Aborted when the client is closed. */
+  readonly signal: AbortSignal
   private readonly closing = new AbortController()
   private readonly topics = new Map<string, TopicMetadata>()
   /** Since when a topic that is in use is unknown to the brokers, in milliseconds of `performance.now()`. */
@@ -63,6 +65,7 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.options = options
     this.pool = new ConnectionPool(options)
+    this.signal = closingSignal(this.closing)
   }
 
   get controller(): number {
@@ -71,11 +74,6 @@ export class Cluster {
 
   get brokerIds(): readonly number[] {
     return [...this.brokers.keys()]
-  }
-
-  /** Aborted when the client is closed. */
-  get signal(): AbortSignal {
-    return this.closing.signal
   }
 
   /**

@@ -7,6 +7,7 @@ import { type FetchedChunk, Fetcher, type FetchPosition, type FetchRules, newPos
 import { EARLIEST, LATEST, listOffsets, type OffsetQuery, type OffsetRules } from './offsets.ts'
 import { checkChoice, checkNumbers, withDefaults } from './options.ts'
 import type { ConsumedRecord } from './records.ts'
+import { closingSignal } from './retry.ts'
 
 /** Where to begin: an offset, the first record at or after a time (milliseconds), the log's start or its end. */
 export type StartPosition = 'earliest' | 'latest' | { readonly offset: number } | { readonly timestamp: number }
@@ -89,7 +90,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     this.options = withDefaults({ ...DEFAULTS, giveUpAfterMs }, options)
     checkOptions(options, this.options)
     this.pool = new ConnectionPool(cluster.options)
-    this.signal = AbortSignal.any([cluster.signal, this.closing.signal])
+    this.signal = closingSignal(this.closing, cluster.signal)
     this.signal.addEventListener('abort', () => this.stopped(), { once: true })
     this.whenClosed = whenClosed
   }

@@ -44,6 +44,11 @@ export class PartitionQueue {
     return this.batches[0] ?? null
   }
 
+  /** Whether there is a batch that records can be added to. */
+  get gathers(): boolean {
+    return this.batches.at(-1)?.sealed === false
+  }
+
   /** Whether a batch of the wanted size waits: the time to fill another partition. */
   get full(): boolean {
     const { head } = this

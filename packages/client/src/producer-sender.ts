@@ -64,24 +64,21 @@ export class ProducerSender {
     return this.buffered
   }
 
-  /** Whether another record fits into the batch that the partition gathers now. */
-  takes(topic: string, partition: number): boolean {
+  /** Whether the partition gathers a batch now that is not full yet. */
+  gathers(topic: string, partition: number): boolean {
     const queue = this.queues.get(topic)?.[partition]
-    return queue === undefined || !queue.full
+    return queue !== undefined && queue.gathers && !queue.full
   }
 
-  /** Returns whether the partition has a whole batch now. */
-  add(topic: string, partition: number, record: Accepted, now: number): boolean {
+  add(topic: string, partition: number, record: Accepted, now: number): void {
     const queue = this.queue(topic, partition)
     const { batch, opened } = queue.open(record, now)
     if (opened) this.hooks.flushes.begin(batch.epoch)
     this.buffered += batch.add(record)
-    const { full } = queue
-    if (queue.inFlight) return full
+    if (queue.inFlight) return
     if (opened) this.active.add(queue)
-    if (full) this.schedule()
+    if (queue.full) this.schedule()
     else if (opened) this.wakeAt(queue.dueAt(this.hooks.flushes.flushedEpoch), now)
-    return full
   }
 
   /** Sends what a flush waits for. */

@@ -7,6 +7,7 @@ import { partitionOfKey } from './partitioner.ts'
 import type { Accepted, Waiter } from './producer-batch.ts'
 import { ProducerSender } from './producer-sender.ts'
 import { checkRecord, type ProducerRecord, type SentRecord } from './records.ts'
+import { closingSignal } from './retry.ts'
 import { AllOutcomes, OneOutcome } from './send-outcomes.ts'
 
 /** How a producer trades safety, latency and throughput. */
@@ -84,7 +85,7 @@ export class Producer implements AsyncDisposable {
     checkChoice('compression', this.options.compression, ['none', 'gzip', 'snappy', 'lz4', 'zstd'])
     checkNumbers({ ...this.options }, 0, ['lingerMs', 'deliveryTimeoutMs'])
     checkNumbers({ ...this.options }, 1, ['batchBytes', 'maxBatchBytes', 'bufferBytes', 'requestTimeoutMs'])
-    this.signal = AbortSignal.any([cluster.signal, this.closing.signal])
+    this.signal = closingSignal(this.closing, cluster.signal)
     this.sender = new ProducerSender(cluster, this.options, { flushes: this.flushes, released: () => this.admit() })
     this.whenClosed = whenClosed
   }
@@ -241,8 +242,7 @@ export class Producer implements AsyncDisposable {
       deadline,
       epoch,
     }
-    const full = this.sender.add(record.topic, partition, accepted, now)
-    if (full && this.stickyPartitions.get(record.topic) === partition) this.stickyPartitions.delete(record.topic)
+    this.sender.add(record.topic, partition, accepted, now)
   }
 
   /** Records without a key go to one partition until its batch is full or leaves, then to another one that has a leader. */
@@ -251,7 +251,7 @@ export class Producer implements AsyncDisposable {
     if (key !== undefined && key !== null)
       return partitionOfKey(typeof key === 'string' ? Buffer.from(key) : key, partitions.length)
     const sticky = this.stickyPartitions.get(name)
-    if (sticky !== undefined && sticky < partitions.length && this.sender.takes(name, sticky)) return sticky
+    if (sticky !== undefined && sticky < partitions.length && this.sender.gathers(name, sticky)) return sticky
     const led = partitions.filter(({ leader }) => leader >= 0)
     const from = led.length > 0 ? led : partitions
     const chosen = from[Math.floor(Math.random() * from.length)]?.partition ?? 0

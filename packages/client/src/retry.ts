@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, KafkaError, mayRetry, TimeoutError } from './errors.ts'
 
@@ -16,6 +17,13 @@ export function backoff(rules: { readonly backoffMs: number; readonly backoffMax
   return wait * (0.8 + 0.4 * Math.random())
 }
 
+/** A signal of closing that any number of waits may listen to; aborted with the others too. */
+export function closingSignal(own: AbortController, ...others: readonly AbortSignal[]): AbortSignal {
+  const signal = AbortSignal.any([own.signal, ...others])
+  setMaxListeners(0, signal)
+  return signal
+}
+
 /**
  * Runs `attempt` again, with growing waits, while it fails with errors that may pass. Rejects with the last `KafkaError`, or with
  * `TimeoutError` when no broker answered to the end; other errors pass through at once.
@@ -25,7 +33,7 @@ export async function retrying<T>(what: string, rules: RetryRules, attempt: (tri
   for (let tries = 0; ; tries++) {
     if (rules.signal.aborted) throw new ClosedError(`${what}: the client was closed`)
     try {
-      return await attempt(tries)
+      return await orAborted(attempt(tries), rules.signal)
     } catch (error) {
       if (rules.signal.aborted) throw new ClosedError(`${what}: the client was closed`)
       if (!mayRetry(error)) throw error
@@ -34,6 +42,15 @@ export async function retrying<T>(what: string, rules: RetryRules, attempt: (tri
       await sleep(wait, undefined, { signal: rules.signal }).catch(() => undefined)
     }
   }
+}
+
+/** The same promise, or a rejection as soon as the signal is aborted: what is under way is not waited for. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(new ClosedError('the client was closed'))
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
 }
 
 function givenUp(what: string, timeoutMs: number, last: Error): Error {
