@@ -59,6 +59,7 @@ export class ActiveController {
       image: machine.image,
       properties,
       voters: parts.voters,
+      log: world.log,
     })
     this.office = new BrokerOffice({
       world,

@@ -181,6 +181,8 @@ export class BrokerOffice implements Office {
     mayShutDown: boolean,
   ): void {
     const committedIndex = this.parts.committed.index
+    // A broker that slept takes this as proof of its epoch, so it must not come before the metadata that ended that.
+    session.feed.pump()
     session.send({ kind: 'heartbeatReply', brokerEpoch, error, fenced, mayShutDown, committedIndex })
   }
 

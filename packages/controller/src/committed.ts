@@ -9,7 +9,7 @@ export class Committed {
   readonly history = new History(HISTORY_BYTES)
   term = 0
   private readonly state: FollowedImage = createImage()
-  private kept: { readonly index: number; readonly bytes: Uint8Array } | null = null
+  private kept: Uint8Array | null = null
 
   get image(): ClusterImage {
     return this.state
@@ -21,19 +21,21 @@ export class Committed {
 
   apply(index: number, term: number, payload: Uint8Array): void {
     this.state.apply(index, payload)
+    this.kept = null
     this.term = term
     this.history.push({ index, term, payload })
   }
 
   restore(snapshot: Uint8Array, index: number, term: number): void {
     this.state.load(index, snapshot)
+    this.kept = null
     this.term = term
     this.history.reset(index)
   }
 
-  /** The state at `index`; brokers that join together share it. */
+  /** The state at `index`; brokers that join together share it. Not to be changed. */
   snapshot(): Uint8Array {
-    if (this.kept?.index !== this.index) this.kept = { index: this.index, bytes: this.state.snapshot() }
-    return this.kept.bytes
+    this.kept ??= this.state.snapshot()
+    return this.kept
   }
 }

@@ -17,9 +17,11 @@ export class History {
     this.maxBytes = maxBytes
   }
 
-  push(entry: CommittedEntry): void {
-    this.entries.push(entry)
-    this.bytes += entry.payload.length
+  push({ index, term, payload }: CommittedEntry): void {
+    // A short payload must not keep the frame alive that it came in.
+    const lean = payload.buffer.byteLength > payload.length * 2 ? payload.slice() : payload
+    this.entries.push({ index, term, payload: lean })
+    this.bytes += payload.length
     if (this.bytes > this.maxBytes && this.entries.length > 1) this.trim()
   }
 

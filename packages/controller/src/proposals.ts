@@ -1,5 +1,5 @@
 import type { World } from '@millrace/base'
-import { encodeBatch } from '@millrace/metadata'
+import { encodeRecords, joinBatch } from '@millrace/metadata'
 import type { Answer, Ask, ControllerMachine, MetadataRecord, QuestionKind } from '@millrace/metadata'
 import type { Quorum } from './quorum/types.ts'
 
@@ -9,8 +9,15 @@ export type Answered<R> = (response: R | null, index: number) => void
 /** The quorum does not take an entry although this node led a moment ago. */
 export type Rejected = () => void
 
-/** Records in one entry, beyond which the decisions of a turn are split over several. */
-const RECORDS_PER_ENTRY = 4000
+/** Bytes of one entry, beyond which the decisions of a turn are split over several. */
+const ENTRY_BYTES = 1024 * 1024
+/** What one decision may take. The failure of a broker in the largest cluster that is allowed stays below it. */
+const DECISION_BYTES = 14 * 1024 * 1024
+
+/** The machine's answer to this question cannot become an entry; nothing was decided. */
+export class Undecidable extends Error {
+  override readonly name = 'Undecidable'
+}
 
 interface Waiting {
   readonly index: number
@@ -26,7 +33,9 @@ export class Proposals {
   private readonly quorum: Quorum
   private readonly machine: ControllerMachine
   private readonly rejected: Rejected
-  private records: MetadataRecord[] = []
+  private runs: Uint8Array[] = []
+  private runBytes = 0
+  private records = 0
   private undecided: ((held: boolean, index: number) => void)[] = []
   private waiting: Waiting[] = []
   private lastIndex: number
@@ -48,24 +57,20 @@ export class Proposals {
     return this.lastIndex
   }
 
-  /** Decides now; answers at the end of this turn at the earliest. */
+  /** Decides now; answers at the end of this turn at the earliest. Throws {@link Undecidable}, and whatever the machine throws, unchanged. */
   ask<K extends QuestionKind>(request: Ask<K>, answered: Answered<Answer<K>>): void {
     // A registration takes its epoch from its entry, so that entry is proposed at once and holds nothing else.
-    if (request.kind === 'registerBroker') this.flush()
-    if (this.over) {
-      this.world.timers.endOfTurn(() => answered(null, -1))
-      return
-    }
+    const alone = request.kind === 'registerBroker'
+    if (alone) this.flush()
+    if (this.over) return this.miss(answered)
     const { records, response } = this.machine.handle(request, this.world.clock.wallMs())
+    // What cannot be written down must not be replayed either.
+    const run = encodeRecords(records)
+    if (run.length > DECISION_BYTES) throw new Undecidable(`a decision of ${run.length} bytes about ${request.kind}`)
+    if (this.runBytes > 0 && this.runBytes + run.length > ENTRY_BYTES) this.flush()
+    if (this.over) return this.miss(answered)
     this.undecided.push((held, index) => answered(held ? response : null, index))
-    if (request.kind === 'registerBroker' && records.length > 0) this.propose(records)
-    else {
-      for (const record of records) {
-        this.machine.replay(record, this.lastIndex)
-        this.records.push(record)
-      }
-      if (this.records.length >= RECORDS_PER_ENTRY) this.flush()
-    }
+    if (records.length > 0) this.add(records, run, alone)
     this.scheduleFlush()
   }
 
@@ -83,8 +88,12 @@ export class Proposals {
     const lost = [...this.waiting.map(({ run }) => run), ...this.undecided]
     this.waiting = []
     this.undecided = []
-    this.records = []
+    this.discard()
     for (const run of lost) run(false, -1)
+  }
+
+  private miss(answered: Answered<never>): void {
+    this.world.timers.endOfTurn(() => answered(null, -1))
   }
 
   private scheduleFlush(): void {
@@ -96,27 +105,25 @@ export class Proposals {
     })
   }
 
+  private add(records: readonly MetadataRecord[], run: Uint8Array, alone: boolean): void {
+    this.runs.push(run)
+    this.runBytes += run.length
+    this.records += records.length
+    const index = alone ? this.propose() : this.lastIndex
+    if (index === null) return
+    for (const record of records) this.machine.replay(record, index)
+    if (alone) this.queueAnswers()
+  }
+
   /** Proposes what the turn decided, and puts its answers in line. */
   private flush(): void {
     if (this.over) return
-    if (this.records.length > 0) {
-      const records = this.records
-      this.records = []
-      const index = this.proposed(records)
-      if (index === null) return
-    }
-    this.queueAnswers()
+    if (this.runs.length === 0 || this.propose() !== null) this.queueAnswers()
   }
 
-  private propose(records: readonly MetadataRecord[]): void {
-    const index = this.proposed(records)
-    if (index === null) return
-    for (const record of records) this.machine.replay(record, index)
-    this.queueAnswers()
-  }
-
-  private proposed(records: readonly MetadataRecord[]): number | null {
-    const at = this.quorum.propose(encodeBatch(records))
+  private propose(): number | null {
+    const at = this.quorum.propose(joinBatch(this.runs, this.records))
+    this.discard()
     if (at === null) {
       this.end()
       this.rejected()
@@ -124,6 +131,12 @@ export class Proposals {
     }
     this.lastIndex = at.index
     return at.index
+  }
+
+  private discard(): void {
+    this.runs = []
+    this.runBytes = 0
+    this.records = 0
   }
 
   private queueAnswers(): void {

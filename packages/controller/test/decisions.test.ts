@@ -219,6 +219,37 @@ describe('a forwarded request', () => {
   })
 })
 
+describe('a request that asks for more than an entry holds', () => {
+  test('is refused as a whole, and the controller goes on', () => {
+    const { cluster, brokers } = Cluster.led([1])
+    const [broker] = brokers as [FakeBroker]
+    const value = `0:1${',0:1'.repeat(2000)}`
+    const configs = [{ name: 'leader.replication.throttled.replicas', value }]
+    const topic = { numPartitions: 1, replicationFactor: 1, assignments: [], configs }
+    const topics = Array.from({ length: 2000 }, (_, at) => ({ ...topic, name: `t${at}` }))
+    const { error } = broker.forward(CreateTopicsApi, 7, { topics, timeoutMs: 1, validateOnly: false })
+    expect(error).toBe(ErrorCode.POLICY_VIOLATION)
+    expect(cluster.controller.active).toBe(true)
+    expect(broker.forward(CreateTopicsApi, 7, creation('t')).response?.topics[0]?.errorCode).toBe(0)
+    expect(cluster.controller.image.topics.size).toBe(1)
+  })
+
+  test('leaves the settings out of an answer about thousands of topics', () => {
+    const { brokers } = Cluster.led([1])
+    const [broker] = brokers as [FakeBroker]
+    const topics = Array.from({ length: 9000 }, (_, at) => ({
+      name: `${at}`.padEnd(240, 'x'),
+      numPartitions: 1,
+      replicationFactor: 1,
+      assignments: [],
+      configs: [],
+    }))
+    const { error, response } = broker.forward(CreateTopicsApi, 7, { topics, timeoutMs: 1, validateOnly: false })
+    expect(error).toBe(0)
+    expect(response?.topics.every(({ configs }) => configs === null)).toBe(true)
+  })
+})
+
 describe('the decisions of one turn', () => {
   test('share an entry', () => {
     const { cluster, brokers } = Cluster.led([1, 2, 3])

@@ -13,7 +13,7 @@ import {
 import type { ConfigKey, Properties } from '@millrace/base'
 import type { ConfigResource, PartitionImage } from './image.ts'
 import type { MachineContext } from './machine.ts'
-import { Refused, succeeded } from './outcome.ts'
+import { duplicates, Refused, succeeded } from './outcome.ts'
 import type { MetadataRecord } from './records.ts'
 import type { Answer, Ask, ConfigOperation, ConfigTarget, Decision, Outcome } from './requests.ts'
 import { Deciding } from './rules.ts'
@@ -124,7 +124,7 @@ function resourceOf({ state }: MachineContext, { kind, name }: ConfigTarget): Co
 
 function checkNamedOnce(target: HasOperations | HasConfigs): void {
   const names = ('operations' in target ? target.operations : target.configs).map(({ name }) => name)
-  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  const [twice] = duplicates(names)
   if (twice !== undefined) throw new Refused(ErrorCode.INVALID_REQUEST, `${twice} is given twice`)
 }
 

@@ -20,3 +20,11 @@ export class Refused extends Error {
     throw error
   }
 }
+
+/** The names that come more than once. */
+export function duplicates(names: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const name of names) (seen.has(name) ? twice : seen).add(name)
+  return twice
+}

@@ -189,9 +189,12 @@ export class MetadataDecodeError extends Error {
 
 /** One entry's payload, or a snapshot: the records in order, all of which count or none. */
 export function encodeBatch(records: readonly MetadataRecord[]): Uint8Array {
+  return joinBatch([encodeRecords(records)], records.length)
+}
+
+/** The records alone; {@link joinBatch} makes a batch of several runs. Throws `EncodeError` for a value that a record cannot hold. */
+export function encodeRecords(records: readonly MetadataRecord[]): Uint8Array {
   const writer = new Writer()
-  writer.uint8(BATCH_FORMAT)
-  writer.uvarint(records.length)
   for (const { name, value } of records) {
     const schema = BY_NAME.get(name) as AnySchema
     const version = schema.versions[1]
@@ -199,6 +202,15 @@ export function encodeBatch(records: readonly MetadataRecord[]): Uint8Array {
     writer.uvarint(version)
     encodeTo(schema as Schema<unknown>, version, value, writer)
   }
+  return writer.bytes()
+}
+
+/** A batch of `count` records from runs of {@link encodeRecords}, in order. */
+export function joinBatch(runs: readonly Uint8Array[], count: number): Uint8Array {
+  const writer = new Writer()
+  writer.uint8(BATCH_FORMAT)
+  writer.uvarint(count)
+  for (const run of runs) writer.raw(run)
   return writer.bytes()
 }
 

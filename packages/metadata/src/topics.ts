@@ -1,11 +1,11 @@
-import { ErrorCode, randomUuid, topicNameProblem, ZERO_UUID } from '@millrace/base'
+import { ErrorCode, randomUuid, topicCollisionKey, topicNameProblem, ZERO_UUID } from '@millrace/base'
 import type { Uuid } from '@millrace/base'
 import { topicSettings } from './configs.ts'
 import type { BrokerImage, TopicImage } from './image.ts'
 import type { MachineContext } from './machine.ts'
 import { checkedAssignments, placed } from './assignments.ts'
 import type { MetadataRecord } from './records.ts'
-import { Refused, succeeded } from './outcome.ts'
+import { duplicates, Refused, succeeded } from './outcome.ts'
 import type { Answer, Ask, Decision, NewTopic, NewTopicResult, Outcome, TopicToDelete } from './requests.ts'
 import { isActive } from './rules.ts'
 import { configRecord, partitionRecord } from './snapshot.ts'
@@ -16,7 +16,8 @@ export function createTopics(
   { topics, validateOnly }: Ask<'createTopics'>,
 ): Decision<Answer<'createTopics'>> {
   const records: MetadataRecord[] = []
-  const created = new Map<string, readonly MetadataRecord[]>()
+  /** By what a name has in common with those that it collides with. */
+  const created = new Map<string, string>()
   const twice = duplicates(topics.map(({ name }) => name))
   const budget = { partitions: context.config.maxPartitionsPerRequest }
   const response = topics.map((topic): NewTopicResult => {
@@ -24,7 +25,7 @@ export function createTopics(
       if (twice.has(topic.name)) throw new Refused(ErrorCode.INVALID_REQUEST, 'the request names this topic twice')
       checkName(context, topic.name, created)
       const plan = planTopic(context, topic, budget)
-      created.set(topic.name, plan.records)
+      created.set(topicCollisionKey(topic.name), topic.name)
       if (!validateOnly) records.push(...plan.records)
       return validateOnly ? { ...plan.result, topicId: ZERO_UUID } : plan.result
     } catch (error) {
@@ -38,14 +39,13 @@ function failed(topic: NewTopic): Omit<NewTopicResult, keyof Outcome> {
   return { name: topic.name, topicId: ZERO_UUID, partitions: -1, replicationFactor: -1, configs: new Map() }
 }
 
-function checkName({ state }: MachineContext, name: string, created: ReadonlyMap<string, unknown>): void {
+function checkName({ state }: MachineContext, name: string, created: ReadonlyMap<string, string>): void {
   const problem = topicNameProblem(name)
   if (problem !== null) throw new Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
   if (state.topicByName(name) !== null)
     throw new Refused(ErrorCode.TOPIC_ALREADY_EXISTS, `topic "${name}" exists already`)
-  const key = name.replaceAll('.', '_')
-  const similar = state.collision(name) ?? [...created.keys()].find((other) => other.replaceAll('.', '_') === key)
-  if (similar !== undefined && similar !== null)
+  const similar = state.collision(name) ?? created.get(topicCollisionKey(name))
+  if (similar !== undefined)
     throw new Refused(
       ErrorCode.INVALID_TOPIC_EXCEPTION,
       `topic "${name}" collides with "${similar}": their metrics could not be told apart, because "." counts as "_" there`,
@@ -256,11 +256,4 @@ function morePartitions(
       ? placed(context, { count: more, factor, existing })
       : checkedAssignments(context.state, assignments, factor)
   return newPartitions(context, topic, replicas)
-}
-
-function duplicates(names: readonly string[]): ReadonlySet<string> {
-  const seen = new Set<string>()
-  const twice = new Set<string>()
-  for (const name of names) (seen.has(name) ? twice : seen).add(name)
-  return twice
 }

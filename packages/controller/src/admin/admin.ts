@@ -1,9 +1,10 @@
-import { ErrorCode } from '@millrace/base'
-import type { Properties } from '@millrace/base'
+import { BrokenInvariant, ErrorCode } from '@millrace/base'
+import type { Logger, Properties } from '@millrace/base'
 import type { ClusterImage } from '@millrace/metadata'
 import { apiByKey } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
 import { decode, DecodeError, encodeToBytes } from '@millrace/schema'
+import { Undecidable } from '../proposals.ts'
 import type { Proposals } from '../proposals.ts'
 import type { Quorum, VoterAddress } from '../quorum/types.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
@@ -18,6 +19,7 @@ export interface AdminParts {
   readonly image: ClusterImage
   readonly properties: Properties
   readonly voters: readonly VoterAddress[]
+  readonly log: Logger
 }
 
 /** A client's request as a broker passed it on: body without header. */
@@ -50,6 +52,8 @@ const HANDLERS: ReadonlyMap<number, AdminHandler<never, unknown>> = new Map<numb
 ])
 
 const NO_BODY = new Uint8Array(0)
+/** What fits into a frame between nodes. */
+const MAX_BODY_BYTES = 15 * 1024 * 1024
 
 /** Decides the admin requests of Kafka's clients. */
 export class Admin {
@@ -68,10 +72,19 @@ export class Admin {
     const request = decoded(api, apiVersion, body)
     if (request === null) return refuse(ErrorCode.INVALID_REQUEST)
     const reply: Reply<unknown> = (response, index) => {
-      if (response === null) refuse(ErrorCode.NOT_CONTROLLER)
-      else answered({ error: ErrorCode.NONE, index, body: encodeToBytes(api.response, apiVersion, response) })
+      if (response === null) return refuse(ErrorCode.NOT_CONTROLLER)
+      const answer = encodeToBytes(api.response, apiVersion, response)
+      if (answer.length > MAX_BODY_BYTES) refuse(ErrorCode.UNKNOWN_SERVER_ERROR)
+      else answered({ error: ErrorCode.NONE, index, body: answer })
     }
-    handler(this.parts, request as never, reply, apiVersion)
+    try {
+      handler(this.parts, request as never, reply, apiVersion)
+    } catch (error) {
+      // Nothing was decided. The next controller would get the same request, so it must not end this one.
+      if (error instanceof BrokenInvariant) throw error
+      this.parts.log.error({ api: api.name, error }, 'a request could not be decided')
+      refuse(error instanceof Undecidable ? ErrorCode.POLICY_VIOLATION : ErrorCode.UNKNOWN_SERVER_ERROR)
+    }
   }
 }
 

@@ -24,11 +24,15 @@ export const createTopics: AdminHandler<CreateTopicsRequest, CreateTopicsRespons
   }))
   parts.proposals.ask({ kind: 'createTopics', topics, validateOnly: request.validateOnly }, (results, index) => {
     if (results === null) return reply(null, index)
-    reply({ throttleTimeMs: 0, topics: results.map((result) => created(parts, result)) }, index)
+    const told = results.length <= MAX_TOLD
+    reply({ throttleTimeMs: 0, topics: results.map((result) => created(parts, result, told)) }, index)
   })
 }
 
-function created(parts: AdminParts, result: NewTopicResult): CreateTopicsResponse['topics'][number] {
+/** Topics in one request whose settings are all told: thirty lines for each would not fit into the answer for thousands. */
+const MAX_TOLD = 500
+
+function created(parts: AdminParts, result: NewTopicResult, told: boolean): CreateTopicsResponse['topics'][number] {
   return {
     name: result.name,
     topicId: result.topicId,
@@ -37,7 +41,7 @@ function created(parts: AdminParts, result: NewTopicResult): CreateTopicsRespons
     topicConfigErrorCode: ErrorCode.NONE,
     numPartitions: result.partitions,
     replicationFactor: result.replicationFactor,
-    configs: result.error === ErrorCode.NONE ? settingsOf(parts, result.configs) : null,
+    configs: told && result.error === ErrorCode.NONE ? settingsOf(parts, result.configs) : null,
   }
 }
 
