@@ -213,7 +213,7 @@ describe('a forwarded request', () => {
     }
     const { response } = (brokers[0] as FakeBroker).forward(DescribeQuorumApi, version, request)
     const [ours, other] = response?.topics[0]?.partitions ?? []
-    expect(ours).toMatchObject({ leaderId: 100, leaderEpoch: 1, highWatermark: cluster.quorum.commitIndex })
+    expect(ours).toMatchObject({ leaderId: 100, leaderEpoch: 1, highWatermark: cluster.quorum.commitIndex + 1 })
     expect(ours?.currentVoters.map(({ replicaId }) => replicaId)).toEqual([100])
     expect(other?.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   })

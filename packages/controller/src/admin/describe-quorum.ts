@@ -31,7 +31,8 @@ function described(status: QuorumStatus): Topics[number]['partitions'][number] {
     errorMessage: null,
     leaderId: status.leader ?? -1,
     leaderEpoch: status.term,
-    highWatermark: status.commitIndex,
+    // As the log ends do, it names the offset after the last one.
+    highWatermark: status.commitIndex + 1,
     currentVoters: status.voters.map(replicaState),
     observers: status.learners.map(replicaState),
   }
