@@ -42,6 +42,8 @@ export class ReplicaSet implements Replicas {
   private readonly slots = new Map<Uuid, (Slot | undefined)[]>()
   private readonly settings = new Map<Uuid, TopicSettings>()
   private readonly brokers = new BrokerStates()
+  /** Every slot's replica, for those who walk over all of them. */
+  private readonly live = new Set<BrokerReplica>()
   private creating = 0
   private started = false
   private ended = false
@@ -67,8 +69,8 @@ export class ReplicaSet implements Replicas {
     return this.findIn(this.host.image.topics.get(topicId) ?? null, partition, ErrorCode.UNKNOWN_TOPIC_ID)
   }
 
-  *all(): Generator<BrokerReplica> {
-    for (const partitions of this.slots.values()) for (const slot of partitions) if (slot?.replica) yield slot.replica
+  all(): Iterable<BrokerReplica> {
+    return this.live
   }
 
   directories(): ReturnType<Replicas['directories']> {
@@ -136,19 +138,14 @@ export class ReplicaSet implements Replicas {
   /** The broker got another epoch: no machine may go on under the old one. */
   rebuild(): void {
     for (const partitions of this.slots.values())
-      for (const slot of partitions) {
-        if (!slot?.replica || slot.replica.outOfService !== ErrorCode.NONE) continue
-        slot.replica.end(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        slot.replica = null
-      }
+      for (const slot of partitions) if (slot) this.retire(slot, ErrorCode.NOT_LEADER_OR_FOLLOWER)
   }
 
   /** Takes a replica in doubt out of service, until the controller has taken it out of ISR and ELR. */
   quarantine(replica: BrokerReplica, reason: string): void {
     const slot = this.slotOf(replica)
-    replica.end(ErrorCode.KAFKA_STORAGE_ERROR)
     if (slot === null) return
-    slot.replica = null
+    this.retire(slot, ErrorCode.KAFKA_STORAGE_ERROR)
     this.enterQuarantine(slot, reason)
   }
 
@@ -157,8 +154,7 @@ export class ReplicaSet implements Replicas {
       for (const slot of partitions) {
         if (slot?.found?.directory !== directory) continue
         slot.phase = 'offline'
-        slot.replica?.end(ErrorCode.KAFKA_STORAGE_ERROR)
-        slot.replica = null
+        this.retire(slot, ErrorCode.KAFKA_STORAGE_ERROR)
       }
   }
 
@@ -280,6 +276,7 @@ export class ReplicaSet implements Replicas {
     log.attach(replica)
     slot.phase = 'serving'
     slot.replica = replica
+    this.live.add(replica)
     replica.tick(host.world.clock.monotonicUs())
     if (directory.full) replica.setUnfit(true)
     this.update(replica, image)
@@ -344,9 +341,8 @@ export class ReplicaSet implements Replicas {
     }
     slot.removed = true
     this.host.quarantineOver(topicId, partition)
-    slot.replica?.end(
-      this.host.image.topics.has(topicId) ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    )
+    const known = this.host.image.topics.has(topicId)
+    this.retire(slot, known ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     this.host.world.log.info({ topic, partition, epoch: leaderEpoch }, 'replica removed')
     const busy = slot.phase === 'creating' || slot.phase === 'replacing'
     if (slot.found !== null && !busy) this.deleteLog(slot, slot.found)
@@ -357,6 +353,14 @@ export class ReplicaSet implements Replicas {
     if (found.directory.failure === null)
       found.directory.logs.delete(found.log, this.settingsOf(slot.image).log.fileDeleteDelayMs)
     if (!this.slots.has(slot.image.topicId)) this.settings.delete(slot.image.topicId)
+  }
+
+  private retire(slot: Slot, error: ErrorCode): void {
+    const { replica } = slot
+    if (replica === null) return
+    slot.replica = null
+    this.live.delete(replica)
+    replica.end(error)
   }
 
   /** The directory that the metadata assigns, or null where it leaves the choice. */
