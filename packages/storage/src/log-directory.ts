@@ -1,50 +1,38 @@
 import { type Done, IoError, type Uuid, type World } from '@millrace/base'
 import { encodeCleanShutdown, encodePartitionMetadata } from './checkpoint-text.ts'
-import { type Checkpoints, DirectoryCheckpoints } from './directory-checkpoints.ts'
+import { DirectoryCheckpoints } from './directory-checkpoints.ts'
+import { DirectoryOpening } from './directory-opening.ts'
 import { DiskSpace } from './disk-space.ts'
 import { EpochHistory } from './epoch-history.ts'
 import {
   CLEAN_SHUTDOWN,
   deletedFolderName,
   folderName,
-  isDeletedFolder,
   PARTITION_METADATA,
-  partitionOfFolder,
   segmentFileName,
   STRAY,
   strayFolderName,
 } from './file-names.ts'
-import { eachLimited, inOrder } from './flow.ts'
+import { inOrder } from './flow.ts'
 import { FolderSync } from './folder-sync.ts'
 import { IndexCache } from './index-cache.ts'
-import { DEFAULT_LOG_CONFIG } from './log-config.ts'
-import { type OpenedFolder, openFolder } from './log-opening.ts'
 import type { LogServices } from './log-services.ts'
 import { OpenFiles } from './open-files.ts'
 import { SegmentedLog } from './partition-log.ts'
 import { Reaper } from './reaper.ts'
 import { Segment } from './segment.ts'
-import { readSmallFile, replaceSmallFile } from './small-file.ts'
+import { replaceSmallFile } from './small-file.ts'
 import { SyncScheduler } from './sync-scheduler.ts'
 import { TailCache } from './tail-cache.ts'
-import type {
-  CreateLog,
-  DamagedLog,
-  FlushMode,
-  LogDirectory,
-  LogDirectoryOptions,
-  OpenedLogs,
-  PartitionLog,
-  TornLog,
-} from './types.ts'
+import type { CreateLog, FlushMode, LogDirectory, LogDirectoryOptions, OpenedLogs, PartitionLog } from './types.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_TAIL_BYTES = 32 * MIB
 const DEFAULT_INDEX_BYTES = 16 * MIB
 const DEFAULT_OPEN_FILES = 1024
 const DEFAULT_BACKGROUND_FLUSH_MS = 60_000
-/** Folders opened, and logs created, at once. */
-const PARALLEL_FOLDERS = 16
+/** Logs created at once. */
+const PARALLEL_CREATIONS = 16
 
 /**
  * A log directory on the world's disk. Nothing is read or written before `open`, which must have answered before any other call. The
@@ -137,7 +125,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
         done(error, log)
       })
     }
-    if (this.creating < PARALLEL_FOLDERS) begin()
+    if (this.creating < PARALLEL_CREATIONS) begin()
     else this.creations.push(begin)
   }
 
@@ -309,119 +297,3 @@ class FileLogDirectory implements LogDirectory, LogServices {
 
 /** Stands where a failed call has no value; callers look at the error first. */
 const NO_LOG = null as unknown as PartitionLog
-
-function parentOf(path: string): string {
-  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
-  return cut < 0 ? '.' : path.slice(0, Math.max(cut, 1))
-}
-
-/** Finds what a directory holds, recovers what was not stopped cleanly, and takes the marker away before anything is written. */
-class DirectoryOpening {
-  private readonly directory: FileLogDirectory
-  private readonly options: LogDirectoryOptions
-  private readonly store: DirectoryCheckpoints
-  private clean = false
-  private found: Checkpoints = { recoveryPoints: new Map(), highWatermarks: new Map(), logStarts: new Map() }
-  private readonly logs: SegmentedLog[] = []
-  private readonly damaged: DamagedLog[] = []
-  private readonly torn: TornLog[] = []
-
-  constructor(directory: FileLogDirectory, options: LogDirectoryOptions, store: DirectoryCheckpoints) {
-    this.directory = directory
-    this.options = options
-    this.store = store
-  }
-
-  run(done: Done<OpenedLogs>): void {
-    inOrder(
-      [
-        (ended) => this.directory.world.disk.mkdir(this.options.path, ended),
-        // The directory's own name. Its parent may be one that this process may not open, and then somebody else made the name.
-        (ended) => this.directory.world.disk.syncDir(parentOf(this.options.path), () => ended(null)),
-        (ended) => this.readCheckpoints(ended),
-        (ended) => this.openFolders(ended),
-        // In this order: beside the marker a recovery point is the end of a log, and a running log promises less than that.
-        (ended) => this.removeMarker(ended),
-        (ended) => this.store.write(() => this.directory.openLogs(), false, ended),
-      ],
-      (error) => done(error, { logs: this.logs, clean: this.clean, damaged: this.damaged, torn: this.torn }),
-    )
-  }
-
-  private readCheckpoints(done: Done<void>): void {
-    const { disk } = this.directory.world
-    readSmallFile(disk, `${this.options.path}/${CLEAN_SHUTDOWN}`, (error, marker) => {
-      this.clean = marker !== null
-      if (error !== null) return done(error)
-      this.store.read((failed, found) => {
-        this.found = found
-        done(failed)
-      })
-    })
-  }
-
-  private openFolders(done: Done<void>): void {
-    const { disk } = this.directory.world
-    const { path } = this.options
-    disk.list(path, (error, entries) => {
-      if (error !== null) return done(error)
-      const folders = entries.filter(({ kind }) => kind === 'directory').map(({ name }) => name)
-      const deleted = folders.filter(isDeletedFolder)
-      this.directory.reaper.removeLater(
-        deleted.map((name) => `${path}/${name}`),
-        0,
-      )
-      const partitions = folders.filter((name) => !isDeletedFolder(name) && partitionOfFolder(name) !== null)
-      eachLimited(partitions, PARALLEL_FOLDERS, (name, ended) => this.openOne(name, ended), done)
-    })
-  }
-
-  private openOne(name: string, done: Done<void>): void {
-    const { directory, options } = this
-    const { topic, partition } = partitionOfFolder(name) as { topic: string; partition: number }
-    const { world, files, reaper, flushMode } = directory
-    const known = options.known ?? ((): boolean => true)
-    const request = { world, files, reaper, flushMode, path: options.path, name, topic, partition, known }
-    openFolder({ ...request, checkpoints: this.found, clean: this.clean }, (error, opened) => {
-      if (error !== null) return done(error)
-      if (opened.kind === 'log') {
-        this.adopt(opened)
-        return done(null)
-      }
-      if (opened.kind === 'unfinished') return world.disk.remove(`${options.path}/${name}`, done)
-      world.log.warn({ path: `${options.path}/${name}`, reason: opened.reason }, 'folder is of no known partition')
-      directory.putAside(`${options.path}/${name}`, strayFolderName(topic, partition, directory.freshId()), done)
-    })
-  }
-
-  private adopt({ state, recovered }: OpenedFolder & { kind: 'log' }): void {
-    const log = new SegmentedLog(this.directory, state, DEFAULT_LOG_CONFIG)
-    this.directory.adopt(log)
-    this.logs.push(log)
-    if (recovered === null) return
-    const { topicId, partition } = state
-    const { quarantined, lostBytes, endOffset, detail } = recovered
-    const promised = this.found.highWatermarks.get(folderName(state.topic, partition)) ?? 0
-    const fields = { path: state.folder, endOffset, lostBytes, detail }
-    if (quarantined !== null) {
-      this.directory.world.log.error({ ...fields, reason: quarantined }, 'log quarantined')
-      this.damaged.push({ topicId, partition, reason: quarantined })
-    } else if (endOffset < promised) {
-      const reason = `cut at offset ${endOffset}, below the watermark ${promised}`
-      this.directory.world.log.error({ ...fields, promised }, 'log lost its tail below the watermark')
-      this.damaged.push({ topicId, partition, reason })
-    }
-    if (quarantined !== null || lostBytes === 0) return
-    this.directory.world.log.warn(fields, 'torn tail cut')
-    this.torn.push({ topicId, partition, endOffset, lostBytes })
-  }
-
-  private removeMarker(done: Done<void>): void {
-    if (!this.clean) return done(null)
-    const { disk } = this.directory.world
-    disk.remove(`${this.options.path}/${CLEAN_SHUTDOWN}`, (error) => {
-      if (error !== null) return done(error)
-      disk.syncDir(this.options.path, done)
-    })
-  }
-}

@@ -34,11 +34,6 @@ export class LogSync implements SyncTarget {
     this.log.services.scheduler.markDirty(this)
   }
 
-  /** A truncation is on disk before anything is reported again. */
-  truncated(): void {
-    this.wrote(this.log.active)
-  }
-
   /** The checkpoints must not promise what is gone: nothing is reported durable before they are written again. */
   promisedTooMuch(): void {
     this.checkpointTooHigh = true

@@ -115,11 +115,10 @@ export class Segment implements FileOwner {
   wake(from: SegmentSources, endOffset: number): void {
     if (this.awake) return
     const file = from.files.now(this)
-    if (file.size !== this.size)
-      throw new IoError('EIO', this.logPath, `${file.size} bytes where ${this.size} were expected`)
+    if (file.size !== this.size) throw new Rot(this.logPath, `${file.size} bytes where ${this.size} were expected`)
     const end = this.walkOn(file, this.resumeAtLast(from.disk, file), from.indexIntervalBytes, () => true)
     if (this.size > 0 && end.endOffset !== endOffset)
-      throw new IoError('EIO', this.logPath, `it ends at offset ${end.endOffset}, the log at ${endOffset}`)
+      throw new Rot(this.logPath, `it ends at offset ${end.endOffset}, the log at ${endOffset}`)
     this.awake = true
   }
 
@@ -205,7 +204,7 @@ export class Segment implements FileOwner {
       position = where + size
       return true
     })
-    if (end.why === 'damage') throw new IoError('EIO', this.logPath, `${end.detail}, at byte ${end.position}`)
+    if (end.why === 'damage') throw new Rot(this.logPath, `${end.detail}, at byte ${end.position}`)
     return { position, endOffset }
   }
 
@@ -219,6 +218,13 @@ export class Segment implements FileOwner {
     if (this.awake) return this.index.maxTimestamp
     const last = attempt(() => this.index.times.lastNow(disk))
     return last === null || last.count === 0 || !this.isPlausibleTime(last) ? -1 : last.int64(0, 0)
+  }
+}
+
+/** The bytes of a segment are not what they were when they were promised; the disk itself answers. */
+export class Rot extends IoError {
+  constructor(path: string, message: string) {
+    super('EIO', path, message)
   }
 }
 

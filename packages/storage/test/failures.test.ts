@@ -199,6 +199,35 @@ describe('a read that fails', () => {
     expect(() => log.append([batchAt({ at: 10 })], 0)).toThrow('quarantined')
   })
 
+  it.each<[string, (content: Uint8Array) => Uint8Array]>([
+    ['a byte less', (content) => content.subarray(0, content.length - 1)],
+    ['a batch less', (content) => content.subarray(0, (content.length / 5) * 4)],
+    ['a batch of another length', flip],
+  ])('or an append that finds %s than the clean stop left, quarantines the log alone', (_, damage) => {
+    const { world, directory, log } = fresh()
+    const request = {
+      topic: 'topic',
+      topicId: TOPIC_ID,
+      partition: 1,
+      config: SMALL,
+      startOffset: 0,
+      events: new Reports(),
+    }
+    const other = world.ask<PartitionLog>((done) => directory.create(request, done))
+    for (const each of [log, other]) filler(each, 5)
+    world.ask<void>((done) => directory.close(done))
+    const path = '/data/topic-0/00000000000000000000.log'
+    world.disk.put(path, damage(Uint8Array.from(world.disk.file(path).content)))
+    const { found } = openDirectory(new SimWorld(2, world.disk))
+    const [bad, good] = found.logs.toSorted((a, b) => a.partition - b.partition)
+    const reports = new Reports()
+    bad!.attach(reports)
+    expect(() => bad!.append([batchAt({ at: 10 })], 0)).toThrow('EIO')
+    expect([bad!.quarantined !== null, reports.rot !== null, reports.error]).toEqual([true, true, null])
+    good!.append([batchAt({ at: 10 })], 0)
+    expect(good!.endOffset).toBe(11)
+  })
+
   it('below the log start or of a closed log says so', () => {
     const { world, directory, log } = fresh()
     filler(log, 30)
@@ -222,3 +251,11 @@ describe('a batch that does not continue the log', () => {
     expect(log.endOffset).toBe(3)
   })
 })
+
+/** The last batch claims another length. */
+function flip(content: Uint8Array): Uint8Array {
+  const flipped = Uint8Array.from(content)
+  const last = (content.length / 5) * 4
+  flipped[last + 11] = (flipped.at(last + 11) ?? 0) ^ 8
+  return flipped
+}

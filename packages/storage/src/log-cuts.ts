@@ -1,0 +1,159 @@
+import { IoError } from '@millrace/base'
+import { DELETED_FILE } from './file-names.ts'
+import { retainedFrom } from './log-retention.ts'
+import type { SegmentedLog } from './partition-log.ts'
+import type { Segment } from './segment.ts'
+
+/** What makes one log shorter: truncation and restart at its end, retention and deleted records at its start. */
+export class LogCuts {
+  private readonly log: SegmentedLog
+
+  constructor(log: SegmentedLog) {
+    this.log = log
+  }
+
+  truncate(offset: number): void {
+    const { log } = this
+    if (offset < log.logStart) return this.restart(offset)
+    log.generation++
+    // No record goes, but an epoch that was begun here without one does: what is appended next may be of an earlier epoch.
+    if (offset >= log.endOffset) {
+      log.epochs.truncateEnd(log.endOffset)
+      return log.sync.wrote(log.active)
+    }
+    const keep = log.segments.findLastIndex((segment, at) => at === 0 || segment.baseOffset < offset)
+    const last = log.segments[keep] as Segment
+    last.writable = true
+    const cut = log.guardRot(() => last.cutAt(log.sources, offset))
+    this.allOrNothing(() => {
+      // The last first, so that no moment has a gap before a segment.
+      for (let at = log.segments.length - 1; at > keep; at--) this.remove(at)
+      log.services.files.now(last).truncateNow(cut.position)
+    })
+    log.sizeBytes -= last.size - cut.position
+    last.size = cut.position
+    this.moveEnd(Math.min(cut.endOffset, offset))
+  }
+
+  restart(offset: number): void {
+    const { log } = this
+    log.generation++
+    this.allOrNothing(() => {
+      // A segment of the same base gives up its name before the new one takes it.
+      for (let at = log.segments.length - 1; at >= 0; at--) this.remove(at)
+      log.segments.push(log.writer.makeSegment(offset, log.services.world.clock.wallMs()))
+    })
+    log.logStart = offset
+    log.epochs.clear()
+    log.tail.clear()
+    log.durableEnd = offset
+    log.highWatermark = offset
+    this.moveEnd(offset)
+    log.sync.restarted()
+  }
+
+  /** Half of a change of names and sizes is no log any more: the directory is given up where one step of it fails. */
+  private allOrNothing(change: () => void): void {
+    try {
+      change()
+    } catch (error) {
+      this.log.services.fail(error as IoError)
+      throw error
+    }
+  }
+
+  private moveEnd(offset: number): void {
+    const { log } = this
+    log.endOffset = offset
+    log.durableEnd = Math.min(log.durableEnd, offset)
+    log.epochs.truncateEnd(offset)
+    log.tail.truncate(offset)
+    log.reads.forgetPlaces()
+    if (offset < log.highWatermark) {
+      log.highWatermark = offset
+      log.sync.promisedTooMuch()
+    }
+    log.sync.wrote(log.active)
+  }
+
+  advanceLogStart(offset: number): void {
+    const { log } = this
+    const target = Math.min(offset, log.endOffset)
+    if (target <= log.logStart) return
+    log.logStart = target
+    log.highWatermark = Math.max(log.highWatermark, target)
+    log.epochs.truncateStart(target)
+    const count = log.segments.findIndex((_, at) => (log.segments[at + 1]?.baseOffset ?? Infinity) > target)
+    if (count > 0) this.dropOldest(count)
+  }
+
+  applyRetention(highWatermark: number, nowMs: number): number {
+    const { log } = this
+    const keep = retainedFrom(log, highWatermark, nowMs)
+    if (keep === log.segments.length) log.writer.rollEmpty(nowMs)
+    const first = log.segments[keep]
+    if (keep > 0 && first !== undefined) {
+      const fields = { path: log.folder, segments: keep, from: log.logStart, to: first.baseOffset }
+      log.services.world.log.info(fields, 'segments past retention')
+      this.advanceLogStart(first.baseOffset)
+    }
+    return log.logStart
+  }
+
+  /**
+   * The files keep their names until the checkpoint says that the log begins after them: a crash may bring any of them back, and a log
+   * with a hole looks like one that lost its tail.
+   */
+  private dropOldest(count: number): void {
+    const { log } = this
+    const { services } = log
+    const dropped = log.segments.splice(0, count)
+    for (const segment of dropped) {
+      log.sizeBytes -= segment.size
+      this.withdraw(segment)
+    }
+    services.afterCheckpoint((failed) => {
+      if (log.closed) return
+      if (failed !== null) services.world.log.warn({ path: log.folder, error: failed }, 'log start not checkpointed')
+      try {
+        for (const segment of dropped) this.renameFiles(segment)
+      } catch (error) {
+        return services.fail(error as IoError)
+      }
+      log.sync.folderChanged()
+    })
+  }
+
+  private remove(at: number): void {
+    const { log } = this
+    const segment = log.segments[at] as Segment
+    this.discard(segment)
+    log.segments.splice(at, 1)
+    log.sizeBytes -= segment.size
+    log.sync.folderChanged()
+  }
+
+  /** Takes the names from a segment's files; they are removed later, so that readers that have them open finish. */
+  discard(segment: Segment): void {
+    this.withdraw(segment)
+    this.renameFiles(segment)
+  }
+
+  /** The segment is no part of the log any more. */
+  private withdraw(segment: Segment): void {
+    const { sync, services } = this.log
+    segment.removed = true
+    sync.forget(segment)
+    services.files.close(segment)
+    services.indexes.forget(segment)
+  }
+
+  private renameFiles(segment: Segment): void {
+    const { services, config } = this.log
+    const renamed = segment.paths.map((path) => services.reaper.renameAway(path, DELETED_FILE))
+    services.reaper.removeLater(
+      renamed.filter((path) => path !== null),
+      config.fileDeleteDelayMs,
+    )
+  }
+}
