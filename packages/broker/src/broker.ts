@@ -21,6 +21,7 @@ import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metric
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
 import type { OwnDirectory } from './own-directory.ts'
 import type { BrokerReplica } from './replica.ts'
+import { PartitionLines } from './partition-lines.ts'
 import { ReplicaReads } from './replica-reads.ts'
 import { ReplicaSet, type ReplicaSetHost } from './replica-set.ts'
 import { ReplicationLanes, type ReplicationLanesHost } from './replication-lanes.ts'
@@ -68,6 +69,7 @@ class BrokerNode
   readonly counters: BrokerCounters = brokerCounters()
   readonly answers: Answers
   readonly reads: ReplicaReads
+  readonly lines: PartitionLines
   readonly context: BrokerContext
   readonly brokerId: number
   previousBrokerEpoch = -1
@@ -91,6 +93,7 @@ class BrokerNode
     this.brokerId = config.nodeId
     this.turn = new Turn(world.timers)
     this.answers = new Answers(() => this.turn.schedule())
+    this.lines = new PartitionLines(world.log, () => this.turn.schedule())
     this.reads = new ReplicaReads(this.counters, world.log)
     this.membership = new Membership(this)
     this.guard = new SleepGuard(world.clock, world.log, config.sessionTimeoutMs, () => this.membership.slept())
@@ -107,6 +110,7 @@ class BrokerNode
     this.turn.stage(() => this.work.forgetRecent())
     this.turn.stage(() => this.answers.give())
     this.turn.stage(() => this.work.notify())
+    this.turn.stage(() => this.lines.flush())
   }
 
   // The life of the broker.

@@ -44,8 +44,10 @@ export interface ControllerSessionHost {
 
 type Phase = 'idle' | 'registering' | 'active' | 'ended'
 
-/** A dial, a hello and a registration may take so long together before the next controller is tried. */
-const REGISTER_TIMEOUT_US = 3_000_000
+/** How long a controller may take to answer the hello before the next one is tried; doubled while none does. */
+const HELLO_TIMEOUT_US = 1_000_000
+const LONGEST_PATIENCE_US = 8_000_000
+const REGISTER_TIMEOUT_US = 5_000_000
 
 /**
  * The stream to the active controller. It registers first, then heartbeats; it follows hints to the highest term, and reconnects by a
@@ -65,6 +67,8 @@ export class ControllerSession {
   private highestTerm = -1
   /** Hints followed without a pause; two nodes may each take the other for the leader. */
   private hops = 0
+  /** Dials since the last registration that nobody answered. */
+  private failures = 0
   private retryTimer: Timer | null = null
   private registerTimer: Timer | null = null
   private heartbeatTimer: Timer | null = null
@@ -157,9 +161,15 @@ export class ControllerSession {
     const covers = this.sleepPending
     this.stream.send(BrokerFrame.encode({ kind: 'register', ...this.host.register() }))
     this.coveringHeartbeat = covers ? -1 : 0
-    const patience = Math.max(REGISTER_TIMEOUT_US, this.config.sessionTimeoutMs * 333)
-    this.registerTimer = this.world.timers.after(patience, () => {
-      this.log.warn({ controller: controller.id }, 'controller does not answer')
+    const patience = Math.min(LONGEST_PATIENCE_US, HELLO_TIMEOUT_US * 2 ** Math.min(8, this.failures))
+    this.waitFor(patience)
+  }
+
+  private waitFor(patienceUs: number): void {
+    this.registerTimer?.cancel()
+    this.registerTimer = this.world.timers.after(patienceUs, () => {
+      this.log.warn({ controller: this.target }, 'controller does not answer')
+      this.failures++
       this.hangUp('no answer')
       this.retry()
     })
@@ -168,7 +178,8 @@ export class ControllerSession {
   private handler(connection: number): PeerHandler {
     const current = (): boolean => connection === this.connection && this.stream !== null
     return {
-      opened: () => {},
+      // Somebody is there: a registration may take as long as a commit does.
+      opened: () => void (current() && this.phase === 'registering' && this.waitFor(REGISTER_TIMEOUT_US)),
       frame: (bytes) => void (current() && this.received(bytes)),
       drained: () => {},
       closed: (why, detail) => {
@@ -246,6 +257,7 @@ export class ControllerSession {
     this.registerTimer?.cancel()
     this.phase = 'active'
     this.hops = 0
+    this.failures = 0
     this.log.info(
       { controller: this.target, term: frame.term, brokerEpoch: frame.brokerEpoch },
       'registered with controller',
@@ -295,7 +307,7 @@ export class ControllerSession {
   /** A silent controller is left before it would fence this broker. Counted in heartbeats, so that a late timer counts as one. */
   private heartbeatDue(): void {
     this.unheard++
-    const limit = Math.max(2, Math.ceil(this.config.sessionTimeoutMs / 2 / this.config.heartbeatMs))
+    const limit = Math.max(1, Math.round(this.config.sessionTimeoutMs / 4 / this.config.heartbeatMs))
     if (this.unheard <= limit) return this.sendHeartbeat()
     this.log.warn({ controller: this.target, heartbeats: this.unheard }, 'controller is silent')
     this.restart('silent')

@@ -2,6 +2,7 @@ import { type Clock, ErrorCode, type Logger, type PeerHandler, type PeerStream, 
 import { type Follow, FollowerFrame, type Hello, RpcDecodeError, type TypeOf } from '@millrace/rpc'
 import { OutgoingFrame, type ToFollower } from './leader-frame.ts'
 import type { BrokerCounters } from './metrics.ts'
+import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
 import { SendQueue, type SendQueueHost } from './send-queue.ts'
 import { SendSession, type SessionCarrier } from './send-session.ts'
@@ -12,6 +13,7 @@ export interface LeaderStreamHost {
   readonly timers: Timers
   readonly log: Logger
   readonly counters: BrokerCounters
+  readonly lines: PartitionLines
   /** Whether this broker may act as a leader at all. */
   serving(): boolean
   replica(topicId: string, partition: number): BrokerReplica | null
@@ -204,8 +206,8 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
     const sending = new SendSession(replica, this, brokerId, session, follower.acceptedEnd)
     this.sessions.set(session, sending)
     replica.sessions.push(sending)
-    this.log.info(
-      { topic: replica.topic, partition: replica.partition, from: follower.acceptedEnd },
+    this.host.lines.info(
+      { follower: brokerId, topic: replica.topic, partition: replica.partition, from: follower.acceptedEnd },
       'follower accepted',
     )
     if (sending.next < replica.log.endOffset) this.queue.addCatchUp(sending)

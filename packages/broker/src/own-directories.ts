@@ -11,6 +11,7 @@ import {
 } from '@millrace/storage'
 import { FolderTurns } from './folder-turns.ts'
 import { type FoundLog, OwnDirectory } from './own-directory.ts'
+import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerConfig } from './seams.ts'
 
 /** Kept free for checkpoints, indexes and the metadata log: a full disk refuses appends before it refuses those. */
@@ -30,6 +31,7 @@ interface Attempt {
 
 export interface OwnDirectoriesHost {
   readonly world: World
+  readonly lines: PartitionLines
   readonly config: BrokerConfig
   /** A directory failed while it was used. */
   logFailed(directory: OwnDirectory, error: IoError): void
@@ -150,7 +152,7 @@ export class OwnDirectories {
   private moveStrayAside(stray: FoundLog): void {
     const { topic, partition, topicId } = stray.log
     const fields = { topic, partition, topicId, directory: stray.directory.path }
-    this.host.world.log.warn(fields, 'folder of no replica of this broker moved aside')
+    this.host.lines.warn(fields, 'folder of no replica of this broker moved aside')
     this.moveAside(stray, () => {})
   }
 

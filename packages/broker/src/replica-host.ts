@@ -2,6 +2,7 @@ import type { IoError, World } from '@millrace/base'
 import type { AlterPartition, PartitionMessage } from '@millrace/replication'
 import type { Answers } from './answers.ts'
 import type { BrokerCounters } from './metrics.ts'
+import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
 import type { ReplicaReads } from './replica-reads.ts'
 
@@ -12,6 +13,7 @@ export interface ReplicaHost {
   readonly answers: Answers
   readonly counters: BrokerCounters
   readonly reads: ReplicaReads
+  readonly lines: PartitionLines
   /** The own registration is applied, and this node did not sleep. */
   serving(): boolean
   /** Something is to be written at the end of the turn. */

@@ -295,7 +295,7 @@ export class ReplicaSet implements Replicas {
     const { topic, topicId, partition, leaderEpoch } = slot.image
     slot.phase = 'quarantined'
     this.host.counters.quarantines++
-    this.host.world.log.error({ topic, partition, epoch: leaderEpoch, reason }, 'replica quarantined')
+    this.host.lines.error({ topic, partition, epoch: leaderEpoch, reason }, 'replica quarantined')
     this.host.reportQuarantine(topicId, partition, reason)
     this.tryReplace(slot)
   }
@@ -318,7 +318,7 @@ export class ReplicaSet implements Replicas {
         return
       }
       slot.found = found
-      this.host.world.log.warn({ topic, partition }, 'quarantined replica begins anew from its leader')
+      this.host.lines.warn({ topic, partition }, 'quarantined replica begins anew from its leader')
       if (slot.removed) this.deleteLog(slot, found)
       else this.serve(slot, found)
     })
@@ -343,7 +343,7 @@ export class ReplicaSet implements Replicas {
     this.host.quarantineOver(topicId, partition)
     const known = this.host.image.topics.has(topicId)
     this.retire(slot, known ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-    this.host.world.log.info({ topic, partition, epoch: leaderEpoch }, 'replica removed')
+    this.host.lines.info({ topic, partition, epoch: leaderEpoch }, 'replica removed')
     const busy = slot.phase === 'creating' || slot.phase === 'replacing'
     if (slot.found !== null && !busy) this.deleteLog(slot, slot.found)
   }

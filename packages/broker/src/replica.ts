@@ -369,7 +369,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     if (!done) return false
     this.host.counters.truncations++
     const fields = { ...this.fields(), from, to: log.endOffset, restarted: restartAt !== null }
-    this.host.world.log.info(fields, 'log truncated')
+    this.host.lines.info(fields, 'log truncated')
     return true
   }
 
@@ -385,7 +385,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     this.shownEpoch = epoch
     const { machine, log } = this
     if (epoch < 0) this.logStartWaiters.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-    this.host.world.log.info(
+    this.host.lines.info(
       {
         ...this.fields(),
         role: machine.role,

@@ -5,6 +5,7 @@ import { Hello } from '@millrace/rpc'
 import { FollowerStream, type FollowerStreamHost } from './follower-stream.ts'
 import { LeaderStream, type LeaderStreamHost } from './leader-stream.ts'
 import type { BrokerCounters } from './metrics.ts'
+import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
 
 /** The listener name under which a broker registers its inter-node address. */
@@ -17,6 +18,7 @@ export interface ReplicationLanesHost {
   readonly peers: Peers
   readonly log: Logger
   readonly counters: BrokerCounters
+  readonly lines: PartitionLines
   readonly image: ClusterImage
   readonly brokerId: number
   /** This broker's hello for the lane; null before its own registration is applied, and after the end. */
@@ -43,6 +45,7 @@ export class ReplicationLanes implements FollowerStreamHost, LeaderStreamHost {
   readonly peers: Peers
   readonly log: Logger
   readonly counters: BrokerCounters
+  readonly lines: PartitionLines
   private readonly host: ReplicationLanesHost
   private readonly leaders = new Map<number, Dialled>()
   private readonly followers = new Map<number, LeaderStream>()
@@ -58,6 +61,7 @@ export class ReplicationLanes implements FollowerStreamHost, LeaderStreamHost {
     this.peers = host.peers
     this.log = host.log
     this.counters = host.counters
+    this.lines = host.lines
   }
 
   /** Streams of followers and to leaders, for metrics. */

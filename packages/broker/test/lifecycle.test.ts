@@ -178,7 +178,6 @@ describe('a broker', () => {
 
   it('opens a thousand partitions quickly, new ones and those of its last life', async () => {
     await using cluster = await Cluster.started('thousand', 1)
-    const began = performance.now()
     cluster.controller.createTopic(
       't',
       Array.from({ length: 1000 }, () => [1]),
@@ -192,15 +191,11 @@ describe('a broker', () => {
         }),
       25_000,
     )
-    const created = performance.now() - began
     expect((await cluster.broker(1).produce('t', ['a'], -1, 999)).error).toBe(NONE)
     await cluster.broker(1).stop()
-    const again = performance.now()
     await cluster.broker(1).start()
     await eventually(() => expect(cluster.broker(1).running.status().partitions.leaders).toBe(1000), 25_000)
-    const opened = performance.now() - again
     expect(await cluster.broker(1).read('t', 0, 999)).toEqual(['a'])
-    console.log(`1000 partitions: created in ${created.toFixed(0)} ms, opened in ${opened.toFixed(0)} ms`)
   }, 60_000)
 })
 
