@@ -209,6 +209,42 @@ describe('after an unclean stop, a log', () => {
     expect(found.damaged).toMatchObject([{ reason: 'cut at offset 70, below the watermark 76' }])
   })
 
+  it('with a segment of an earlier epoch at its end, which a truncation had taken, loses that segment', () => {
+    const stopped = killed(40, 60)
+    const opened = openDirectory(new SimWorld(5, stopped.world.disk))
+    const old = Buffer.from(stopped.world.disk.file(stopped.logs.at(-1)!).content)
+    const base = baseOffset(old, 0)
+    const log = opened.found.logs[0]!
+    log.configure(SMALL)
+    log.truncate(base - 2)
+    log.append([batchAt({ at: base - 2, records: 2, bytes: 300, epoch: 6 })], 0)
+    opened.world.run(1_000_000)
+    opened.world.kill()
+    // The rename that took the old segment away was undone by the crash: its offsets go on exactly where the log ends.
+    stopped.world.disk.put(stopped.logs.at(-1)!, old)
+    const { log: found, found: outcome } = reopen({ ...stopped, world: opened.world })
+    expect([found.endOffset, found.lastEpoch, outcome.torn.length, found.quarantined]).toEqual([base, 6, 1, null])
+  })
+
+  it('with a hole among segments that were being removed is whole from its log start on', () => {
+    const stopped = killed(200, 390)
+    const opened = openDirectory(new SimWorld(5, stopped.world.disk))
+    const log = opened.found.logs[0]!
+    const kept = new Map(stopped.logs.map((path) => [path, Uint8Array.from(stopped.world.disk.file(path).content)]))
+    log.configure(SMALL)
+    log.advanceLogStart(150)
+    opened.world.run(100_000)
+    opened.world.kill()
+    // Of the removed segments the crash brought the first one back; and the epochs are lost, so that all is walked.
+    stopped.world.disk.put(stopped.logs[0]!, kept.get(stopped.logs[0]!)!)
+    stopped.world.disk.drop(`${FOLDER}/leader-epoch-checkpoint`)
+    const { log: found, world } = reopen({ ...stopped, world: opened.world })
+    expect([found.logStart, found.endOffset, found.quarantined]).toEqual([150, 400, null])
+    expect(found.epochEnd(4)).toEqual({ epoch: 4, endOffset: 400 })
+    world.run(1_000_000)
+    expect(world.disk.has(stopped.logs[0]!)).toBe(false)
+  })
+
   it('is walked from near its recovery point, not from its beginning', () => {
     const stopped = killed(600, 1190)
     const before = stopped.world.disk.reads
