@@ -38,7 +38,7 @@ export class SharedLog {
   append(member: Member, payload: Uint8Array): Entry {
     const entry = { index: this.nextIndex, term: member.leads as number, payload }
     // A deposed leader writes into a log that nobody will ever have.
-    if (member !== this.leader) return { ...entry, index: member.lonely++ }
+    if (member !== this.leader || member.leads !== this.term) return { ...entry, index: member.lonely++ }
     this.pending.push(entry)
     const { term } = this
     this.time.after(500 + this.random.below(20_000), () => {
@@ -60,10 +60,8 @@ export class SharedLog {
     this.commitTo(this.nextIndex - 1)
     for (const member of this.members.values())
       if (member !== winner && member !== deposed) member.hear(term, id, this.random.below(50_000))
-    if (deposed !== null && deposed !== winner) {
-      deposed.lonely = this.nextIndex
-      deposed.hear(term, id, this.random.below(300_000))
-    }
+    if (deposed !== null) deposed.lonely = this.nextIndex
+    if (deposed !== null && deposed !== winner) deposed.hear(term, id, this.random.below(300_000))
     winner.win(term)
   }
 
