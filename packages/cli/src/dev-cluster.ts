@@ -7,7 +7,18 @@ import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type DevOptions, PEER_PORT_DISTANCE } from './commands/dev.ts'
+
+export interface DevOptions {
+  readonly nodes: number
+  readonly port: number
+  readonly data?: string
+  readonly topic: string
+  readonly json?: boolean
+  readonly verbose?: boolean
+}
+
+/** How far above a node's client port the port is on which nodes talk to each other. */
+export const PEER_PORT_DISTANCE = 10_000
 
 /** A cluster that `millrace dev` runs. */
 export interface DevCluster {

@@ -143,7 +143,14 @@ class Reader {
     const metadataDir = this.set.get('metadata.log.dir')?.value ?? logDirs[0] ?? ''
     const properties = new Map([...this.set].map(([key, entry]) => [key, entry.value]))
     return {
-      ...{ nodeId, ...roles, voters, peer, listeners: own, logDirs, metadataDir, properties },
+      nodeId,
+      ...roles,
+      voters,
+      peer,
+      listeners: own,
+      logDirs,
+      metadataDir,
+      properties,
       rack: this.set.get('broker.rack')?.value ?? null,
       flushMode: this.text('flush.mode') === 'pagecache' ? 'pagecache' : 'fsync',
       number: this.number,

@@ -1,20 +1,8 @@
 import { MillraceError } from '@millrace/base'
 import { createClient } from '@millrace/client'
 import { createServer } from 'node:net'
-import { type DevCluster, startInProcess, startProcesses } from '../dev-cluster.ts'
+import { type DevCluster, type DevOptions, PEER_PORT_DISTANCE, startInProcess, startProcesses } from '../dev-cluster.ts'
 import { box, printJson } from '../output.ts'
-
-export interface DevOptions {
-  readonly nodes: number
-  readonly port: number
-  readonly data?: string
-  readonly topic: string
-  readonly json?: boolean
-  readonly verbose?: boolean
-}
-
-/** How far above a node's client port the port is on which nodes talk to each other. */
-export const PEER_PORT_DISTANCE = 10_000
 
 /** A cluster for development: one node in this process, or several processes; ready when the first topic can be read. */
 export async function dev(options: DevOptions): Promise<void> {
