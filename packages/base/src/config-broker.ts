@@ -93,7 +93,7 @@ const OWN: Readonly<Record<string, Declared>> = {
     null,
     'The listener, of those in listeners, that other nodes connect to. Without it: the first controller listener.',
   ],
-  'process.roles': [list, null, 'What this node is: broker, controller, or both.'],
+  'process.roles': [listOf('broker', 'controller'), null, 'What this node is: broker, controller, or both.'],
   'replica.high.watermark.checkpoint.interval.ms': [long({ min: 1 }), '5000', 'How often high watermarks are saved.'],
   'replica.lag.time.max.ms': [
     long({ min: 1 }),

@@ -24,18 +24,23 @@ interface Watched {
   readonly incarnationId: string
   connected: boolean
   silentUs: number
+  /** How long it has had no stream and answered no dial. */
+  lostUs: number
   probing: boolean
   grace: Timer | null
 }
 
 const TICKS_PER_SESSION = 18
+/** A node whose process, container or machine is gone answers no dial for so long; one that only sleeps still does. */
+const LOST_US = 2_500_000
 /** Input that came in while this node was held up is processed in this time. */
 const LAST_WORD_US = 10_000
 const PEER = 'PEER'
 
 /**
- * Who is alive. A broker is fenced when nothing listens at its address any more (its process is gone), or when it was silent for a
- * session. A broken stream alone proves nothing: the same incarnation may come back, and is asked for meanwhile.
+ * Who is alive. A broker is fenced when nothing listens at its address any more (its process is gone), when it has no stream and
+ * answers no dial for a while (its container or machine is gone: nobody is left to refuse), or when it was silent for a session. A
+ * broken stream alone proves nothing: the same incarnation may come back, and is asked for meanwhile. Fencing is always safe.
  *
  * Time is counted in ticks: one that comes late, because this node slept, counts once, and whoever seems silent gets a last chance for
  * what it sent meanwhile to be processed.
@@ -131,6 +136,7 @@ export class Liveness {
     let silent = false
     for (const [id, broker] of this.brokers) {
       broker.silentUs += this.tickUs
+      broker.lostUs = broker.connected ? 0 : broker.lostUs + this.tickUs
       if (broker.silentUs >= sessionUs) silent = true
       else if (!broker.connected && broker.grace === null && this.takeover === null) this.askFor(id)
     }
@@ -155,10 +161,14 @@ export class Liveness {
     broker.probing = true
     this.world.peers.probe(address, (seen) => {
       broker.probing = false
-      if (this.over || seen !== 'refused' || broker.connected || this.brokers.get(id) !== broker) return
+      if (this.over || broker.connected || this.brokers.get(id) !== broker) return
+      if (seen === 'alive') broker.lostUs = 0
+      const gone = seen === 'refused' || (seen === 'unknown' && broker.lostUs >= LOST_US)
+      if (!gone) return
       this.brokers.delete(id)
       broker.grace?.cancel()
-      this.end(id, broker, `nothing listens at ${address.host}:${address.port}`)
+      const how = seen === 'refused' ? 'nothing listens' : 'nothing answers'
+      this.end(id, broker, `${how} at ${address.host}:${address.port}`)
     })
   }
 
@@ -171,7 +181,7 @@ export class Liveness {
 }
 
 function watched(incarnationId: string, connected: boolean): Watched {
-  return { incarnationId, connected, silentUs: 0, probing: false, grace: null }
+  return { incarnationId, connected, silentUs: 0, lostUs: 0, probing: false, grace: null }
 }
 
 /** Where other nodes reach a broker. */

@@ -55,6 +55,29 @@ describe('a broker whose stream breaks', () => {
     expect(fenced(cluster, 2)).toBe(false)
   })
 
+  test('is fenced within seconds when nothing answers at its address: its machine is gone', () => {
+    const { cluster, one, two } = pair()
+    cluster.dials.answers.set('b1:9000', 'unknown')
+    one.break()
+    cluster.time.pass(2000)
+    expect(fenced(cluster, 1)).toBe(false)
+    cluster.time.pass(1500)
+    two.heartbeat()
+    expect(fenced(cluster, 1)).toBe(true)
+    expect(fenced(cluster, 2)).toBe(false)
+  })
+
+  test('is not taken for gone while something answers now and then', () => {
+    const { cluster, one, two } = pair()
+    one.break()
+    for (let halfSecond = 0; halfSecond < 16; halfSecond++) {
+      cluster.dials.answers.set('b1:9000', halfSecond % 4 === 0 ? 'alive' : 'unknown')
+      cluster.time.pass(500)
+      two.heartbeat()
+    }
+    expect(fenced(cluster, 1)).toBe(false)
+  })
+
   test('is not fenced by a dial that was refused after it came back', () => {
     const { cluster, one } = pair()
     cluster.dials.answers.set('b1:9000', 'refused')

@@ -197,10 +197,11 @@ class Reader {
   } {
     const all = this.parsed('listeners')
     const advertised = this.set.has('advertised.listeners') ? this.parsed('advertised.listeners') : []
-    const controllerNames = this.list('controller.listener.names')
+    const controllerNames = this.list('controller.listener.names').map((name) => name.toUpperCase())
+    const peerName = this.set.get('peer.listener.name')?.value.toUpperCase()
     const protocols = this.protocolMap()
     for (const { name } of all) this.checkProtocol(name, protocols)
-    const clients = all.filter(({ name }) => !controllerNames.includes(name))
+    const clients = all.filter(({ name }) => !controllerNames.includes(name) && name !== peerName)
     if (roles.broker && clients.length === 0)
       this.missing('listeners', 'listeners names no listener for clients, e.g. listeners=PLAINTEXT://:9092')
     for (const { name } of advertised) {
@@ -250,13 +251,15 @@ class Reader {
     }
   }
 
-  /** The inter-node address: the controller listener's, or the one that `peer.listener` names. */
+  /** The inter-node address: the listener that `peer.listener.name` names, else the controller listener. */
   private peer(roles: { controller: boolean }, found: FoundListeners): NodeConfig['peer'] | null {
-    const own = this.set.get('peer.listener')
-    const named =
-      own === undefined
-        ? found.all.find(({ name }) => found.controllerNames.includes(name))
-        : this.parsed('peer.listener')[0]
+    const chosen = this.set.get('peer.listener.name')
+    const names = chosen === undefined ? found.controllerNames : [chosen.value.toUpperCase()]
+    const named = found.all.find(({ name }) => names.includes(name))
+    if (chosen !== undefined && named === undefined) {
+      this.problem(chosen, `peer.listener.name=${chosen.value}: listeners has no listener of that name`)
+      return null
+    }
     if (named === undefined && roles.controller) {
       this.missing(
         'listeners',

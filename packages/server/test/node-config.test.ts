@@ -100,6 +100,33 @@ describe('a node configuration', () => {
     })
   })
 
+  it('reaches other nodes by the listener that peer.listener.name names, and shows it to no client', () => {
+    const text = KAFKA_FILE.replace(
+      'listeners=PLAINTEXT://127.0.0.1:19092,',
+      'peer.listener.name=PEER\nlisteners=PLAINTEXT://127.0.0.1:19092,PEER://127.0.0.1:7000,',
+    ).replace('map=PLAINTEXT', 'map=PEER:PLAINTEXT,PLAINTEXT')
+    const { config, problems } = readNodeConfig(text, 'host')
+    expect(problems).toEqual([])
+    expect(config?.peer.bind.port).toBe(7000)
+    expect(config?.listeners.map(({ name }) => name)).toEqual(['PLAINTEXT'])
+    expect(problemsOf(text.replace('name=PEER', 'name=NOBODY')).join()).toContain(
+      'listeners has no listener of that name',
+    )
+  })
+
+  it('finds a peer port for a node that is only a broker', () => {
+    const text = KAFKA_FILE.replace('broker,controller', 'broker')
+      .replace(',CONTROLLER://127.0.0.1:20092', '')
+      .replace('node.id=1', 'node.id=7')
+    const { config, problems } = readNodeConfig(text, 'host')
+    expect(problems).toEqual([])
+    expect(config).toMatchObject({ controller: false, peer: { bind: { host: '127.0.0.1', port: 29092 } } })
+  })
+
+  it('refuses a role that does not exist', () => {
+    expect(problemsOf(KAFKA_FILE.replace('broker,controller', 'broker,zookeeper')).join()).toContain('process.roles')
+  })
+
   it('refuses a security protocol that is not served', () => {
     expect(problemsOf(KAFKA_FILE.replace('PLAINTEXT:PLAINTEXT', 'PLAINTEXT:SSL')).join()).toContain(
       'asks for SSL, which is not served yet',
