@@ -144,9 +144,11 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
     this.host.wantsFlush(this)
   }
 
-  /** End of the turn. */
+  /**
+   * End of the turn. Sends all that may be sent, so that whatever is left waits for an acknowledgement, a read or the stream, each of
+   * which wakes it again.
+   */
   flush(): void {
-    this.flushWanted = false
     while (!this.blocked && !this.over) {
       this.queue.fill(this.outgoing)
       if (this.outgoing.empty) break
@@ -156,7 +158,6 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
       }
     }
     this.queue.endTurn()
-    // What is left waits for an acknowledgement or for the stream to drain, both of which wake it again.
     this.flushWanted = false
   }
 

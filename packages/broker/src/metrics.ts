@@ -11,6 +11,8 @@ export interface BrokerCounters {
   /** Bytes sent to followers that were read from the log. */
   catchUpBytes: number
   fetchedBytes: number
+  /** Rounds of group commit, over all directories. */
+  syncRounds: number
   leaderFrames: number
   followerFrames: number
   refusedAppends: number
@@ -34,6 +36,7 @@ export function brokerCounters(): BrokerCounters {
     tailBytes: 0,
     catchUpBytes: 0,
     fetchedBytes: 0,
+    syncRounds: 0,
     leaderFrames: 0,
     followerFrames: 0,
     refusedAppends: 0,

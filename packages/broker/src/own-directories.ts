@@ -11,6 +11,7 @@ import {
 } from '@millrace/storage'
 import { FolderTurns } from './folder-turns.ts'
 import { type FoundLog, OwnDirectory } from './own-directory.ts'
+import type { BrokerCounters } from './metrics.ts'
 import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerConfig } from './seams.ts'
 
@@ -32,6 +33,7 @@ interface Attempt {
 export interface OwnDirectoriesHost {
   readonly world: World
   readonly lines: PartitionLines
+  readonly counters: BrokerCounters
   readonly config: BrokerConfig
   /** A directory failed while it was used. */
   logFailed(directory: OwnDirectory, error: IoError): void
@@ -51,9 +53,12 @@ export class OwnDirectories {
     this.host = host
     const { world, config } = host
     const { flushMode } = config
+    const roundEnded = (): void => void host.counters.syncRounds++
     this.list = config.logDirs.map(
       ({ path, directoryId }) =>
-        new OwnDirectory(openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES })),
+        new OwnDirectory(
+          openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES, roundEnded }),
+        ),
     )
   }
 

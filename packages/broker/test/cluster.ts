@@ -47,7 +47,7 @@ export class TestBroker {
   disk: Disk
   directoryId: string
   log = new MemoryLogger()
-  faults: Faults = { append: null, held: null, mkdir: null }
+  faults: Faults = { append: null, under: '/', held: null, mkdir: null }
   broker: Broker | null = null
   config: BrokerConfig | null = null
   world: World | null = null
@@ -72,7 +72,7 @@ export class TestBroker {
   start(change: Partial<BrokerConfig> = {}): Promise<void> {
     const { cluster } = this
     this.life = new Life()
-    this.faults = { append: null, held: null, mkdir: null }
+    this.faults = { append: null, under: '/', held: null, mkdir: null }
     this.log = new MemoryLogger()
     const { life } = this
     const inner = memoryWorld({

@@ -26,8 +26,9 @@ export function mortalTimers(inner: Timers, life: Life): Timers {
 
 /** A disk that outlives its node, with faults that a test sets. */
 export interface Faults {
-  /** Thrown by every append. */
+  /** Thrown by every append to a log under `under`. */
   append: Error | null
+  under: string
   /** The answer to every making of a folder. */
   mkdir: IoError | null
   /** While set, syncs wait. */
@@ -43,7 +44,8 @@ export function mortalDisk(inner: Disk, life: Life, faults: Faults): Disk {
       return file.size
     },
     appendNow: (parts) => {
-      if (faults.append !== null && file.path.endsWith('.log')) throw faults.append
+      if (faults.append !== null && file.path.startsWith(faults.under) && file.path.endsWith('.log'))
+        throw faults.append
       file.appendNow(parts)
     },
     readNow: (at, into) => file.readNow(at, into),
