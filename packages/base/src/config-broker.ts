@@ -1,7 +1,7 @@
 import type { ConfigKey } from './config.ts'
 import { INERT_BROKER_KEYS } from './config-inert.ts'
 import { TOPIC_KEYS } from './config-topic.ts'
-import { boolean, int, list, long, oneOf, ruleOfType, text } from './config-values.ts'
+import { boolean, int, list, listOf, long, oneOf, ruleOfType, text } from './config-values.ts'
 import type { ValueRule } from './config-values.ts'
 
 type Declared = readonly [rule: ValueRule, fallback: string | null, documentation: string, dynamic?: 'dynamic']
