@@ -100,9 +100,10 @@ function addTopic(program: Command): void {
 
 function addProduce(program: Command): void {
   withCluster(program.command('produce <topic>'))
-    .description('write records: one a line from standard input, or --value')
+    .description('write records: one for each line of standard input that is not empty, or --value')
     .option('-v, --value <text>', 'one record instead of standard input')
     .option('-k, --key <text>', 'the key of --value')
+    .option('-H, --header <key=value>', 'a header of every record; may be repeated', collect)
     .option('-K, --key-separator <text>', 'lines are key, this, value')
     .option('-p, --partition <number>', 'instead of the one that the key chooses', whole)
     .addOption(
@@ -122,7 +123,11 @@ function addConsume(program: Command): void {
   withCluster(program.command('consume <topic>'))
     .description('read records, without a group')
     .option('-p, --partition <number>', 'one partition instead of all', whole)
-    .option('-f, --from <where>', 'earliest, latest, offset:N, or a time such as 2026-01-31T12:00:00Z', 'earliest')
+    .option(
+      '-f, --from <where>',
+      'earliest, latest, offset:N, milliseconds since 1970, or a time such as 2026-01-31T12:00:00Z',
+      'earliest',
+    )
     .option('-e, --until-end', 'stop after the records that are there now')
     .option('-c, --count <number>', 'stop after so many records', whole)
     .option('-K, --key-separator <text>', 'print key, this, value')

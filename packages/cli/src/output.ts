@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+
 /** Prints one value as a line of JSON. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`)
@@ -21,4 +23,18 @@ export function box(lines: readonly string[]): string {
   const width = Math.max(...lines.map((line) => line.length))
   const rule = '─'.repeat(width + 2)
   return [`╭${rule}╮`, ...lines.map((line) => `│ ${line.padEnd(width)} │`), `╰${rule}╯`].join('\n')
+}
+
+/** A reader that has seen enough (`| head`) closes the pipe: that is no failure of ours. */
+export function endQuietlyWithoutReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    process.stderr.write(`standard output: ${error.message}\n`)
+    process.exit(1)
+  })
+}
+
+/** Writes all of it; resolves when there is room for more. */
+export async function writeOut(bytes: string | Uint8Array): Promise<void> {
+  if (!process.stdout.write(bytes)) await once(process.stdout, 'drain')
 }

@@ -2,7 +2,7 @@
 export class Progress {
   private readonly verb: string
   private readonly startedAt = performance.now()
-  private readonly watched = process.stderr.isTTY === true
+  private readonly watched = process.stderr.isTTY
   private shownAt = performance.now()
   private total = 0
 

@@ -1,7 +1,8 @@
-import { MillraceError } from '@millrace/base'
 import type { ConsumedRecord, StartPosition } from '@millrace/client'
-import { once } from 'node:events'
 import { type ClusterOptions, withClient } from '../connect.ts'
+import { UsageError } from '../failure.ts'
+import { writeOut } from '../output.ts'
+import { jsonLines, rawLines } from '../record-text.ts'
 
 interface ConsumeOptions extends ClusterOptions {
   readonly partition?: number
@@ -11,8 +12,11 @@ interface ConsumeOptions extends ClusterOptions {
   readonly keySeparator?: string
 }
 
+/** Prints records until the end, the count, a signal, or a reader that has seen enough. */
 export async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const from = startPosition(options.from)
+  let left = options.count ?? Number.POSITIVE_INFINITY
+  if (left === 0) return
   await withClient(options, async (client) => {
     const place = options.partition === undefined ? { topic, from } : { topic, from, partition: options.partition }
     const consumer = client.consumer({
@@ -22,39 +26,38 @@ export async function consume(topic: string, options: ConsumeOptions): Promise<v
     const stop = (): void => consumer.close()
     process.once('SIGINT', stop)
     process.once('SIGTERM', stop)
-    let left = options.count ?? Number.POSITIVE_INFINITY
-    if (left === 0) return
-    for await (const record of consumer) {
-      if (!process.stdout.write(`${render(record, options)}\n`)) await once(process.stdout, 'drain')
-      if (--left === 0) break
+    for await (const records of consumer.batches()) {
+      const shown = records.length > left ? records.slice(0, left) : records
+      for (let at = 0; at < shown.length; at += RECORDS_PER_WRITE)
+        await writeOut(render(shown.slice(at, at + RECORDS_PER_WRITE), options))
+      left -= shown.length
+      if (left === 0) break
     }
   })
 }
 
+const RECORDS_PER_WRITE = 1_000
+
 function startPosition(text: string): StartPosition {
   if (text === 'earliest' || text === 'latest') return text
   const offset = /^offset:(\d+)$/.exec(text)?.[1]
-  if (offset !== undefined) return { offset: Number(offset) }
-  const timestamp = /^\d+$/.test(text) ? Number(text) : Date.parse(text)
-  if (Number.isNaN(timestamp))
-    throw new MillraceError('CONFIG_INVALID', `"${text}" is no place to begin.`, {
-      fix: 'Give earliest, latest, offset:N, or a time such as 2026-01-31T12:00:00Z.',
-    })
+  if (offset !== undefined && Number.isSafeInteger(Number(offset))) return { offset: Number(offset) }
+  const timestamp = /^\d+$/.test(text) ? Number(text) : isoTime(text)
+  if (!Number.isSafeInteger(timestamp))
+    throw new UsageError(
+      `--from: "${text}" is no place to begin`,
+      'Give earliest, latest, offset:N, milliseconds since 1970, or a time such as 2026-01-31T12:00:00Z.',
+    )
   return { timestamp }
 }
 
-function render(record: ConsumedRecord, options: ConsumeOptions): string {
-  if (options.json === true)
-    return JSON.stringify({
-      ...record,
-      key: text(record.key),
-      value: text(record.value),
-      headers: Object.fromEntries(record.headers.map(({ key, value }) => [key, text(value)])),
-    })
-  const value = text(record.value) ?? ''
-  return options.keySeparator === undefined ? value : `${text(record.key) ?? ''}${options.keySeparator}${value}`
+/** NaN for everything else: `Date.parse` alone finds a date in almost any text. */
+function isoTime(text: string): number {
+  return /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN
 }
 
-function text(bytes: Uint8Array | null): string | null {
-  return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+function render(records: readonly ConsumedRecord[], options: ConsumeOptions): string | Buffer {
+  return options.json === true ? jsonLines(records) : rawLines(records, options.keySeparator)
 }

@@ -1,6 +1,7 @@
-import { ErrorCode, MillraceError } from '@millrace/base'
+import { ErrorCode } from '@millrace/base'
 import { type Client, KafkaError, type TopicMetadata } from '@millrace/client'
 import { type ClusterOptions, pairs, withClient } from '../connect.ts'
+import { UsageError } from '../failure.ts'
 import { printJson, printTable } from '../output.ts'
 
 interface CreateOptions extends ClusterOptions {
@@ -12,12 +13,13 @@ interface CreateOptions extends ClusterOptions {
 
 export async function createTopic(name: string, options: CreateOptions): Promise<void> {
   const { partitions, replicationFactor } = options
+  const configs = pairs(options.config)
   await withClient(options, async ({ admin }) => {
     const wanted = {
       name,
       ...(partitions === undefined ? {} : { partitions }),
       ...(replicationFactor === undefined ? {} : { replicationFactor }),
-      configs: pairs(options.config),
+      configs,
     }
     let created = true
     await admin.createTopic(wanted).catch((error: unknown) => {
@@ -98,14 +100,15 @@ export async function describeTopic(name: string, options: ClusterOptions): Prom
 
 type Partition = TopicMetadata['partitions'][number]
 
-/** Offsets are null where there is no leader to ask. */
+/** Offsets are null where there is no leader to ask, or none that answers. */
 async function withOffsets(
   client: Client,
   topic: string,
   partition: Partition,
 ): Promise<Partition & { earliest: number | null; latest: number | null }> {
-  if (partition.leader < 0) return { ...partition, earliest: null, latest: null }
-  return { ...partition, ...(await client.admin.offsets(topic, partition.partition)) }
+  const none = { earliest: null, latest: null }
+  if (partition.leader < 0) return { ...partition, ...none }
+  return { ...partition, ...(await client.admin.offsets(topic, partition.partition).catch(() => none)) }
 }
 
 interface AlterOptions extends ClusterOptions {
@@ -119,9 +122,7 @@ export async function alterTopic(name: string, options: AlterOptions): Promise<v
   for (const key of options.deleteConfig ?? []) changes[key] = null
   const { partitions } = options
   if (partitions === undefined && Object.keys(changes).length === 0)
-    throw new MillraceError('CONFIG_INVALID', 'There is nothing to change.', {
-      fix: 'Name --partitions, --config key=value or --delete-config key.',
-    })
+    throw new UsageError('There is nothing to change.', 'Name --partitions, --config key=value or --delete-config key.')
   await withClient(options, async ({ admin }) => {
     if (Object.keys(changes).length > 0) await admin.alterTopicConfigs(name, changes)
     if (partitions !== undefined) await admin.createPartitions(name, partitions)
