@@ -14,6 +14,8 @@ export interface Envelope {
 export interface GroupOptions {
   readonly random: (n: number) => number
   readonly config?: Partial<RaftConfig>
+  /** Whether a member leaves its output for later after an input, as a node does within a turn. Never, by default. */
+  readonly lazy?: () => boolean
 }
 
 /** Members, the messages between them, and the invariants over all of it. Nothing happens by itself. */
@@ -108,11 +110,12 @@ export class Group {
 
   #hooks(): ConstructorParameters<typeof Member>[1] {
     return {
+      lazy: this.#options.lazy ?? ((): boolean => false),
       send: (from: Member, to: VoterId, message: RaftMessage) => {
         this.invariants.sent(from, to, message)
         this.network.push({ from: from.voter, to, message })
       },
-      wrote: (member: Member, write: RaftWrite) => this.invariants.wrote(member, write),
+      writes: (member: Member, write: RaftWrite) => this.invariants.writes(member, write),
       stepped: (member: Member) => this.invariants.stepped(member, this.all),
     }
   }

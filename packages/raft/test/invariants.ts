@@ -5,6 +5,13 @@ import { entryText, type LogImage } from './disk.ts'
 import type { Member } from './member.ts'
 import { voterName } from './voters-codec.ts'
 
+interface Committed {
+  readonly term: number
+  readonly text: string
+  /** The term of the leader that committed it. */
+  readonly by: number
+}
+
 interface Seen {
   term: number
   commitIndex: number
@@ -20,7 +27,7 @@ export class Invariants {
   readonly #leaders = new Map<number, string>()
   /** Content of every (index, term) ever written: together with the term before it, this is LogMatching by induction. */
   readonly #written = new Map<string, string>()
-  readonly #committed: { term: number; text: string }[] = []
+  readonly #committed: Committed[] = []
   readonly #votes = new Map<string, string>()
   readonly #durableTerm = new Map<string, number>()
   readonly #seen = new Map<Member, Seen>()
@@ -28,18 +35,27 @@ export class Invariants {
   readonly #disks = new Map<string, LogImage>()
   checks = 0
 
-  get committedEntries(): readonly { term: number; text: string }[] {
+  get committedEntries(): readonly Committed[] {
     return this.#committed
   }
 
-  wrote(member: Member, write: RaftWrite): void {
+  /** A write is about to change the log of a member. */
+  writes(member: Member, write: RaftWrite): void {
     const seen = this.#of(member)
+    const { snapshot } = member.disk
+    if (write.restartAt !== undefined && snapshot !== null)
+      this.#demand(
+        member.memory.entry(snapshot.index)?.term !== snapshot.term,
+        `${name(member)} throws away entries beyond a snapshot that agrees with its log`,
+      )
     if (write.truncateFrom !== undefined) {
       this.#demand(write.truncateFrom > seen.commitIndex, `${name(member)} truncates what it knows to be committed`)
       this.#demand(member.output?.role !== 'leader', `${name(member)} truncates while it leads: LeaderAppendOnly`)
     }
+    let previous: number | null = null
     for (const entry of write.append ?? []) {
-      const before = member.memory.term(entry.index - 1) ?? '?'
+      const before = previous ?? member.memory.term(entry.index - 1) ?? '?'
+      previous = entry.term
       const key = `${entry.index}/${entry.term}`
       const content = `${before}:${entryText(entry)}`
       const known = this.#written.get(key)
@@ -108,7 +124,7 @@ export class Invariants {
     this.#leaders.set(term, known)
     if (seen.leading === term) {
       this.#demand(member.memory.lastIndex >= seen.lastIndex, `LeaderAppendOnly: the log of ${name(member)} shrinks`)
-    } else this.#complete(member)
+    } else this.#complete(member, term)
     seen.leading = term
     const changes = member.memory.entries.filter(
       ({ kind, index }) => kind === 'voters' && index > this.#committed.length,
@@ -116,9 +132,11 @@ export class Invariants {
     this.#demand(changes.length <= 1, `${name(member)} has two changes of voters under way`)
   }
 
-  #complete(member: Member): void {
+  /** Late votes may still elect a leader of an old term; it may lack what newer ones committed, and will commit nothing. */
+  #complete(member: Member, term: number): void {
     for (let index = this.#committed.length; index > (member.memory.snapshot?.index ?? 0); index--) {
-      const committed = this.#committed[index - 1] as { term: number }
+      const committed = this.#committed[index - 1] as Committed
+      if (committed.by >= term) continue
       const held = member.memory.term(index)
       this.#demand(
         held === committed.term,
@@ -146,7 +164,6 @@ export class Invariants {
 
   #firstCommit(member: Member, entry: { index: number; term: number; text: string }, all: readonly Member[]): void {
     this.#demand(entry.index === this.#committed.length + 1, `entry ${entry.index} is committed out of order`)
-    this.#committed.push({ term: entry.term, text: entry.text })
     const voters = member.output?.voters ?? []
     const holding = voters.filter((voter) => {
       const disk = this.#disks.get(voterKey(voter))
@@ -156,8 +173,11 @@ export class Invariants {
       holding.length >= majority(voters.length),
       `QuorumLog: entry ${entry.index} is committed and durable on ${holding.map(voterName).join(' ')} only`,
     )
+    // Whoever leads the term in which it was committed, or a later one; an old leader that knows of nothing may lack it.
+    const by = member.output?.term ?? 0
+    this.#committed.push({ term: entry.term, text: entry.text, by })
     for (const other of all) {
-      if (other.output?.role !== 'leader' || other.output.term < entry.term) continue
+      if (other.output?.role !== 'leader' || other.output.term < by) continue
       this.#demand(
         other.memory.term(entry.index) === entry.term,
         `LeaderCompleteness: ${name(other)} lacks ${entry.index}`,
@@ -165,19 +185,26 @@ export class Invariants {
     }
   }
 
-  /** Whoever has the more up-to-date log holds everything that the other one knows to be committed. */
+  /**
+   * Whoever could be elected now, because a majority of its voters has no better log, holds everything that was committed.
+   * (Of two nodes alone it need not be true: a follower learns of commits of old entries before it has the entry of the
+   * leader's own term that committed them.)
+   */
   #moreUpToDate(member: Member, all: readonly Member[]): void {
-    const mine = member.memory
-    for (const other of all) {
-      const commitIndex = other.machine === null ? 0 : (this.#seen.get(other)?.commitIndex ?? 0)
-      const { lastTerm, lastIndex } = other.memory
-      const ahead = mine.lastTerm > lastTerm || (mine.lastTerm === lastTerm && mine.lastIndex >= lastIndex)
-      if (!ahead || commitIndex <= (mine.snapshot?.index ?? 0)) continue
-      this.#demand(
-        mine.term(commitIndex) === (this.#committed[commitIndex - 1]?.term ?? 0),
-        `MoreUpToDateCorrect: ${name(member)} is ahead of ${name(other)} without entry ${commitIndex}`,
-      )
-    }
+    const { lastTerm, lastIndex, snapshot } = member.memory
+    const index = this.#committed.length
+    if (!member.electable || index <= (snapshot?.index ?? 0)) return
+    const term = this.#committed[index - 1]?.term
+    if (member.memory.term(index) === term) return
+    const voters = member.output?.voters ?? []
+    const electors = all.filter(({ voter, memory }) => {
+      const better = memory.lastTerm > lastTerm || (memory.lastTerm === lastTerm && memory.lastIndex > lastIndex)
+      return !better && voters.some((other) => sameVoter(other, voter))
+    })
+    this.#demand(
+      electors.length < majority(voters.length),
+      `MoreUpToDateCorrect: ${electors.map(name).join(' ')} would elect ${name(member)} without entry ${index}`,
+    )
   }
 
   #vote(voter: VoterId, term: number, candidate: VoterId): void {

@@ -13,8 +13,10 @@ import { entryText, LogImage, type Snapshot } from './disk.ts'
 
 /** What a member hands to the rest of its group. */
 export interface MemberHooks {
+  lazy(): boolean
   send(from: Member, to: VoterId, message: RaftMessage): void
-  wrote(member: Member, write: RaftWrite): void
+  /** Just before `memory` takes it. */
+  writes(member: Member, write: RaftWrite): void
   /** After every input: the place to look at invariants. */
   stepped(member: Member): void
 }
@@ -77,7 +79,7 @@ export class Member {
   step(input: RaftInput): void {
     if (this.machine === null) return
     this.machine.step(input)
-    this.settle()
+    if (!this.#hooks.lazy()) this.settle()
   }
 
   /** Takes what the machine wants done since the last time. */
@@ -88,8 +90,8 @@ export class Member {
     this.output = output
     if (output.write !== null) {
       this.writes.push(output.write)
+      this.#hooks.writes(this, output.write)
       this.memory.apply(output.write)
-      this.#hooks.wrote(this, output.write)
     }
     this.reads.push(...output.read)
     this.wants = output.fetchSnapshot
@@ -101,16 +103,15 @@ export class Member {
     this.#hooks.stepped(this)
   }
 
-  /** Makes the oldest `count` writes durable and lets out what waited for them. */
+  /** Makes the oldest `count` writes durable, and lets out what waited for each. */
   sync(count = this.writes.length): void {
-    const done = this.writes.splice(0, count)
-    for (const write of done) this.disk.apply(write)
-    const token = done.at(-1)?.token
-    if (token === undefined) return
-    const free = this.held.filter(({ after }) => after <= token)
-    this.held = this.held.filter(({ after }) => after > token)
-    for (const { to, message } of free) this.#hooks.send(this, to, message)
-    this.step({ kind: 'persisted', token })
+    for (const write of this.writes.splice(0, count)) {
+      this.disk.apply(write)
+      const free = this.held.filter(({ after }) => after <= write.token)
+      this.held = this.held.filter(({ after }) => after > write.token)
+      for (const { to, message } of free) this.#hooks.send(this, to, message)
+      this.step({ kind: 'persisted', token: write.token })
+    }
   }
 
   answerRead(): void {
@@ -152,7 +153,7 @@ export class Member {
     return true
   }
 
-  isVoter(): boolean {
+  get electable(): boolean {
     return this.output?.voters.some((voter) => sameVoter(voter, this.voter)) ?? false
   }
 

@@ -29,6 +29,7 @@ export class Simulation {
   readonly #weights: number[]
   #proposals = 0
   #generation = 0
+  #calm = false
   #reads: PendingRead[] = []
   readonly counts = new Map<string, number>()
   events = 0
@@ -38,14 +39,16 @@ export class Simulation {
     this.seed = seed
     this.size = size
     this.#random = seeded(seed)
+    const batching = [0, 0, 30, 80][this.#random(4)] as number
     const tail = [200, 2000, 100_000][this.#random(3)] as number
     this.group = new Group({
       random: this.#random,
+      lazy: () => !this.#calm && this.#random(100) < batching,
       config: {
         maxTailBytes: tail,
         maxUncommittedBytes: 600,
         maxInflightAppends: 1 + this.#random(5),
-        maxBytesPerAppend: 40 + this.#random(200),
+        maxBytesPerAppend: [1, 40, 200][this.#random(3)] as number,
       },
     })
     this.group.form(Array.from({ length: size }, (_, at) => voterOf(String(at + 1))))
@@ -71,6 +74,7 @@ export class Simulation {
 
   /** Faults end, everyone comes back: within so many rounds all must agree and serve. */
   converge(rounds: number): void {
+    this.#calm = true
     this.group.cuts.clear()
     for (const member of this.group.all) if (!member.up) this.group.restart(member)
     for (let round = 0; round < rounds; round++) {
@@ -108,6 +112,9 @@ export class Simulation {
       swap: 100,
       remove: fault(5),
       transfer: fault(10),
+      upheaval: fault(60),
+      crashLeader: fault(10),
+      settle: 300,
       round: 30,
     }
   }
@@ -133,6 +140,9 @@ export class Simulation {
       swap: () => this.#swap(),
       remove: () => this.#remove(),
       transfer: () => this.group.leader()?.step({ kind: 'transferLeadership', to: this.#any()?.voter ?? null }),
+      upheaval: () => this.#upheaval(),
+      crashLeader: () => this.#crashLeader(),
+      settle: () => this.#any()?.settle(),
       round: () => this.#startRound(),
     }
   }
@@ -184,6 +194,19 @@ export class Simulation {
     if (member === null) return
     if (this.#random(2) === 0) member.sync(this.#random(member.writes.length + 1))
     this.group.crash(member)
+  }
+
+  /** Everybody loses sight of the leader, and one or two want to be the next. */
+  #upheaval(): void {
+    const leader = this.group.leader()
+    for (const member of this.group.all)
+      if (leader !== null && member !== leader) member.step({ kind: 'connectionBroken', peer: leader.voter })
+    for (let at = this.#random(2); at >= 0; at--) this.#any()?.step({ kind: 'campaign' })
+  }
+
+  #crashLeader(): void {
+    const leader = this.group.leader()
+    if (leader !== null) this.group.crash(leader)
   }
 
   #restart(): void {
@@ -239,6 +262,7 @@ export class Simulation {
   }
 
   #change(leader: Member, change: { add: VoterId } | { remove: VoterId }): void {
+    leader.settle()
     const answer = leader.machine?.changeVoters(change)
     if (typeof answer === 'object') this.#count('add' in change ? 'voters added' : 'voters removed')
     leader.settle()
@@ -261,7 +285,7 @@ export class Simulation {
 
   /** A confirmed round proves that nobody had committed more than this leader when the round began. */
   #checkReads(): void {
-    if (this.#reads.length === 0) return
+    if (this.#reads.length === 0 || this.events % 4 > 0) return
     this.#reads = this.#reads.filter((read) => {
       const status = read.leader.machine?.status()
       if (status?.role !== 'leader' || status.term !== read.term) return false
@@ -274,6 +298,7 @@ export class Simulation {
   }
 
   #calmRound(): void {
+    for (const member of this.group.all) member.settle()
     for (const member of this.group.all) member.step({ kind: 'tick' })
     for (let guard = 0; guard < 10_000 && !this.#quiet(); guard++) {
       this.#deliver(0)
