@@ -76,7 +76,7 @@ function check(): void {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
   const deep = dump(logs, '--deep-iteration')
-  const seen = deep.split('\n').filter((line) => /^\| offset: /.test(line)).length
+  const seen = deep.split('\n').filter((line) => line.startsWith('| offset: ')).length
   const batches = deep.split('\n').filter((line) => line.startsWith('baseOffset: '))
   const invalid = batches.filter((line) => !line.includes('isvalid: true'))
   const sanity = dump(

@@ -1,6 +1,7 @@
 import { type Disk, type Done, type File, IoError } from '@millrace/base'
 import { walkBatches } from './batch-walk.ts'
 import { lastOffset, maxTimestamp } from '@millrace/records'
+import { eachLimited } from './flow.ts'
 import type { IndexFile } from './index-file.ts'
 import { IndexTable } from './index-table.ts'
 import type { Segment } from './segment.ts'
@@ -113,10 +114,39 @@ export class IndexCache {
       if (end.why === 'damage')
         return done(new IoError('EIO', segment.logPath, `${end.detail}, at byte ${end.position}`))
       if (!segment.writable) fresh.finish()
-      segment.index.offsets.replace(this.disk, fresh.offsets.tail)
-      segment.index.times.replace(this.disk, fresh.times.tail)
-      segment.indexDirty = true
+      segment.index.adopt(fresh)
       done(null)
+      if (!segment.writable) this.publish(segment)
+    })
+  }
+
+  /** Writes rebuilt indexes to their files, as one step each. Until then, and if it fails, they are only in memory. */
+  private publish(segment: Segment): void {
+    const { version, offsets, times } = segment.index
+    const names = [offsets, times].map((index) => ({ index, temporary: `${index.path}.tmp` }))
+    const write = ({ index, temporary }: { index: IndexFile; temporary: string }, done: Done<void>): void => {
+      this.disk.open(temporary, 'create', (error, file) => {
+        if (error !== null) return done(error)
+        try {
+          file.appendNow([index.tail.content])
+        } catch (cause) {
+          return file.close(() => done(cause as IoError))
+        }
+        file.sync((unsynced) => file.close(() => done(unsynced)))
+      })
+    }
+    eachLimited(names, 1, write, (error) => {
+      if (error !== null || segment.removed || segment.index.version !== version) return
+      try {
+        for (const { index, temporary } of names) {
+          this.disk.renameNow(temporary, index.path)
+          index.published()
+        }
+      } catch (cause) {
+        if (!(cause instanceof IoError)) throw cause
+      }
+      this.admit(segment)
+      this.disk.syncDir(segment.folder, () => undefined)
     })
   }
 

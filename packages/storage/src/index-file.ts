@@ -1,4 +1,4 @@
-import { type Disk, type File, IoError } from '@millrace/base'
+import type { Disk, File } from '@millrace/base'
 import { IndexTable } from './index-table.ts'
 
 /**
@@ -13,6 +13,8 @@ export class IndexFile {
   /** The entries of the file while they are in memory; null when they must be read first. */
   loaded: IndexTable | null
   tail: IndexTable
+  /** The file has changed since a sync of it began. */
+  dirty = false
 
   constructor(path: string, width: number, fileCount: number) {
     this.path = path
@@ -46,17 +48,20 @@ export class IndexFile {
       : (this.loaded as IndexTable).int64(entry, at)
   }
 
-  /** Moves the entries in memory to the file. Throws `IoError`, and nothing has changed then. */
-  spill(disk: Disk): void {
-    if (this.tail.count === 0) return
+  /** Moves the entries in memory to the file; true when that made the file. Throws `IoError`, and nothing has changed then. */
+  spill(disk: Disk): boolean {
+    if (this.tail.count === 0) return false
+    const made = this.fileCount === 0
     withFile(disk, this.path, 'append', (file) => {
       // What an earlier process left after the entries that count would be taken for entries.
       if (file.size !== this.fileCount * this.width) file.truncateNow(this.fileCount * this.width)
       file.appendNow([this.tail.content])
     })
+    this.dirty = true
     this.fileCount += this.tail.count
     this.loaded = null
     this.tail = new IndexTable(this.width)
+    return made
   }
 
   /** Keeps the first `count` entries. Throws `IoError`. */
@@ -64,6 +69,7 @@ export class IndexFile {
     this.tail.count = Math.max(0, Math.min(this.tail.count, count - this.fileCount))
     if (count >= this.fileCount) return
     withFile(disk, this.path, 'append', (file) => file.truncateNow(count * this.width))
+    this.dirty = true
     this.fileCount = count
     this.loaded = count === 0 ? new IndexTable(this.width) : null
   }
@@ -93,16 +99,21 @@ export class IndexFile {
     this.tail = new IndexTable(this.width)
   }
 
-  /** Puts rebuilt entries in the place of those in the file; where the file can not be written they are in memory only. */
-  replace(disk: Disk, table: IndexTable): void {
-    this.fileCount = table.count
-    this.loaded = table
-    try {
-      withFile(disk, this.path, 'create', (file) => file.appendNow([table.content]))
-    } catch (error) {
-      // Whoever loads the file next finds that it is not what it should be, and rebuilds again.
-      if (!(error instanceof IoError)) throw error
-    }
+  /** Rebuilt entries take the place of those in the file, which counts no longer; those in memory follow them. */
+  adopt(rebuilt: IndexTable): void {
+    const tail = this.tail.content
+    const joined = new Uint8Array(rebuilt.content.length + tail.length)
+    joined.set(rebuilt.content)
+    joined.set(tail, rebuilt.content.length)
+    this.forget()
+    this.tail = new IndexTable(this.width, joined)
+  }
+
+  /** All entries in memory are in the file now, by a rename. */
+  published(): void {
+    this.fileCount = this.tail.count
+    this.loaded = this.tail
+    this.tail = new IndexTable(this.width)
   }
 }
 

@@ -5,6 +5,7 @@ import { EpochHistory } from './epoch-history.ts'
 import { DELETED_FILE } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import { segmentAt } from './log-reads.ts'
+import { syncIndexes } from './log-sync.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { Reaper } from './reaper.ts'
 import type { Segment } from './segment.ts'
@@ -196,16 +197,14 @@ class Recovery {
 
   private sync(done: Done<void>): void {
     const { segments, files, disk, folder } = this.request
-    const walked = segments.slice(this.firstWalked)
+    const syncOne = (segment: Segment, ended: Done<void>): void =>
+      files.later(segment, (error, file) => {
+        if (error !== null) return ended(error)
+        file.sync((failed) => (failed === null ? syncIndexes(disk, segment, ended) : ended(failed)))
+      })
     inOrder(
       [
-        (ended) =>
-          eachLimited(
-            walked,
-            1,
-            (segment, one) => files.later(segment, (error, file) => (error === null ? file.sync(one) : one(error))),
-            ended,
-          ),
+        (ended) => eachLimited(segments.slice(this.firstWalked), 1, syncOne, ended),
         (ended) => disk.syncDir(folder, ended),
       ],
       done,

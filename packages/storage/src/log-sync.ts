@@ -1,5 +1,6 @@
-import { type Done, type File, type IoError } from '@millrace/base'
+import type { Disk, Done, File, IoError } from '@millrace/base'
 import { eachLimited, inOrder } from './flow.ts'
+import type { IndexFile } from './index-file.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 import type { SyncTarget, SyncWork } from './sync-scheduler.ts'
@@ -107,26 +108,21 @@ export class LogSync implements SyncTarget {
       return done(error as IoError)
     }
     file.sync((error) => {
-      if (error !== null) return done(segment.removed ? null : error)
-      if (!segment.indexDirty) return done(null)
-      segment.indexDirty = false
-      this.syncIndexes(segment, done)
+      // A file that was withdrawn meanwhile has nothing to lose.
+      if (error !== null || segment.removed) return done(segment.removed ? null : error)
+      syncIndexes(this.log.services.world.disk, segment, (failed) => done(segment.removed ? null : failed))
     })
   }
+}
 
-  /** An index that is lost or torn is noticed and rebuilt, so a failure here is no failure of the log. */
-  private syncIndexes(segment: Segment, done: Done<void>): void {
-    const { disk } = this.log.services.world
-    const paths = [segment.index.offsets, segment.index.times].filter((index) => index.fileCount > 0)
-    eachLimited(
-      paths,
-      1,
-      (index, ended) =>
-        disk.open(index.path, 'append', (error, file) => {
-          if (error !== null) return ended(null)
-          file.sync(() => file.close(() => ended(null)))
-        }),
-      done,
-    )
+/** Index files are on disk before the log is said to be: a later start takes their entries for all that there were. */
+export function syncIndexes(disk: Disk, segment: Segment, done: Done<void>): void {
+  const sync = (index: IndexFile, ended: Done<void>): void => {
+    index.dirty = false
+    disk.open(index.path, 'append', (error, file) => {
+      if (error !== null) return ended(error)
+      file.sync((unsynced) => file.close(() => ended(unsynced)))
+    })
   }
+  eachLimited(segment.index.dirtyFiles, 1, sync, done)
 }

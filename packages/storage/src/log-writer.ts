@@ -126,7 +126,6 @@ export class LogWriter {
     const old = this.log.active
     old.index.finish()
     this.spill(old)
-    old.indexDirty = true
     old.writable = false
     this.log.sync.wrote(old)
     this.log.sync.folderChanged()
@@ -143,7 +142,7 @@ export class LogWriter {
   spill(segment: Segment): void {
     const { world } = this.log.services
     try {
-      segment.index.spill(world.disk)
+      if (segment.index.spill(world.disk)) this.log.sync.folderChanged()
     } catch (error) {
       if (!(error instanceof IoError)) throw error
       world.log.warn({ path: segment.logPath, error }, 'index not written')

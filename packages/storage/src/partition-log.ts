@@ -216,7 +216,6 @@ export class SegmentedLog implements PartitionLog {
     if (active.awake) active.index.finish()
     if (!active.index.hasUnwritten) return
     this.writer.spill(active)
-    active.indexDirty = true
     this.sync.wrote(active)
   }
 

@@ -97,10 +97,14 @@ export class SegmentIndex {
     return count === null ? null : this.entry(count - 1)
   }
 
-  /** The same by position: the last indexed batch that begins at or below it. */
-  beforePosition(position: number): IndexedPosition | null {
-    const count = this.offsets.countUpTo(position, 4)
-    return count === null ? null : this.entry(count - 1)
+  /**
+   * The last indexed batch that ends at or below the offset, and of which the time index is sure to tell all: after a crash either file may
+   * have lost its end, and a time entry that is there proves the ones before it. Both files must be loaded.
+   */
+  surelyBefore(relativeOffset: number): IndexedPosition {
+    const { times, offsets } = this
+    const sure = times.count === 0 ? -1 : times.int32(times.count - 1, 8)
+    return this.entry((offsets.countUpTo(Math.min(relativeOffset, sure), 0) as number) - 1)
   }
 
   private entry(at: number): IndexedPosition {
@@ -114,11 +118,23 @@ export class SegmentIndex {
     return count === 0 ? -1 : this.times.int32(count - 1, 8)
   }
 
-  /** Writes what is only in memory. Throws `IoError`; nothing is lost then. */
-  spill(disk: Disk): void {
+  /** Writes what is only in memory; true when a file was made for it. Throws `IoError`; nothing is lost then. */
+  spill(disk: Disk): boolean {
     this.version++
-    this.offsets.spill(disk)
-    this.times.spill(disk)
+    const made = this.offsets.spill(disk)
+    return this.times.spill(disk) || made
+  }
+
+  /** Takes over entries that were made anew from the log, up to where the entries in memory begin. */
+  adopt(rebuilt: SegmentIndex): void {
+    this.version++
+    this.offsets.adopt(rebuilt.offsets.tail)
+    this.times.adopt(rebuilt.times.tail)
+  }
+
+  /** Files that changed since they were synced. */
+  get dirtyFiles(): IndexFile[] {
+    return [this.offsets, this.times].filter(({ dirty, fileCount }) => dirty && fileCount > 0)
   }
 
   /**

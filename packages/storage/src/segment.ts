@@ -49,8 +49,6 @@ export class Segment implements FileOwner {
   firstTimestamp = -1
   /** The random part of `segment.ms`, drawn once. */
   jitterMs = 0
-  /** The index files hold entries that no sync has covered. */
-  indexDirty = false
   readonly index: SegmentIndex
 
   constructor(files: SegmentFiles) {
@@ -137,7 +135,7 @@ export class Segment implements FileOwner {
    */
   resumeAt(from: SegmentSources, offset: number): Cut {
     const file = from.files.now(this)
-    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1))
+    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1), true)
     if (start.position > 0) this.readFirstTimestamp(file)
     return start
   }
@@ -148,9 +146,9 @@ export class Segment implements FileOwner {
     const lastTime = attempt(() => index.times.lastNow(disk))
     const entry = lastOffset === null || lastOffset.count === 0 ? null : lastOffset
     const after = entry && this.batchEnd(file, { position: entry.int32(0, 4), lastOffset: entry.int32(0, 0) })
-    if (after === null || lastTime === null || !this.isPlausibleTime(lastTime)) return this.startAnew()
-    const [time, timeOffset] = lastTime.count === 0 ? [-1, 0] : [lastTime.int64(0, 0), lastTime.int32(0, 8)]
-    index.resume(after.size, time, timeOffset)
+    if (after === null || lastTime === null || lastTime.count === 0 || !this.isPlausibleTime(lastTime))
+      return this.startAnew()
+    index.resume(after.size, lastTime.int64(0, 0), lastTime.int32(0, 8))
     return after
   }
 
@@ -160,7 +158,8 @@ export class Segment implements FileOwner {
     )
   }
 
-  private resumeBefore(disk: Disk, file: File, relativeOffset: number): Cut {
+  // oxlint-disable-next-line max-params -- where to resume, and whether a crash came before.
+  private resumeBefore(disk: Disk, file: File, relativeOffset: number, afterCrash = false): Cut {
     const { index } = this
     const offsets = attempt(() => index.offsets.readNow(disk))
     const times = attempt(() => index.times.readNow(disk))
@@ -168,7 +167,7 @@ export class Segment implements FileOwner {
       return this.startAnew()
     index.offsets.loaded = offsets
     index.times.loaded = times
-    const start = index.before(relativeOffset) as IndexedPosition
+    const start = afterCrash ? index.surelyBefore(relativeOffset) : (index.before(relativeOffset) as IndexedPosition)
     const after =
       start.lastOffset < 0 ? { position: 0, endOffset: this.baseOffset, size: 0 } : this.batchEnd(file, start)
     if (after === null) return this.startAnew()

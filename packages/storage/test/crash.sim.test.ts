@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { baseOffset, leaderEpoch, nextOffset } from '@millrace/records'
+import { baseOffset, leaderEpoch, nextOffset, readRecords } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
-import type { PartitionLog } from '../src/index.ts'
+import type { PartitionLog, TimestampHit } from '../src/index.ts'
 import { batchAt, createLog, type Opened, openDirectory, readAll, readLog, Reports, SMALL } from './log-fixture.ts'
 import { SimWorld, TestRandom } from './sim-world.ts'
 
@@ -64,7 +64,8 @@ class Life {
     else if (dice < 89) this.retain()
     else if (dice < 92) this.advanceLogStart()
     else if (dice < 94) this.stop()
-    else if (dice < 96) this.readSome()
+    else if (dice < 95) this.readSome()
+    else if (dice < 96) this.failToAppend()
     else this.crash()
     this.notePromises()
   }
@@ -81,6 +82,32 @@ class Life {
     this.log.append(batches, this.opened.world.clock.wallMs())
     for (const batch of batches) this.model.append(batch)
     assert.equal(this.log.endOffset, this.model.endOffset)
+  }
+
+  /** The disk refuses one of the steps of an append; nothing has changed then. */
+  private failToAppend(): void {
+    const { disk } = this.opened.world
+    let calls = this.random.below(4)
+    const before = [this.log.endOffset, this.log.sizeBytes, this.log.lastEpoch]
+    disk.fault = (operation, path) =>
+      /open|append/.test(operation) && path.endsWith('.log') && calls-- === 0 ? 'EIO' : undefined
+    const batches = Array.from({ length: 12 }, (_, i) =>
+      batchAt({
+        at: this.log.endOffset + i,
+        bytes: 900,
+        epoch: this.epoch,
+        timestamp: this.opened.world.clock.wallMs(),
+      }),
+    )
+    let failed = false
+    try {
+      this.log.append(batches, this.opened.world.clock.wallMs())
+    } catch {
+      failed = true
+    }
+    disk.fault = () => undefined
+    if (failed) assert.deepEqual([this.log.endOffset, this.log.sizeBytes, this.log.lastEpoch], before)
+    else for (const batch of batches) this.model.append(batch)
   }
 
   private notePromises(): void {
@@ -152,7 +179,7 @@ class Life {
     assert.equal(this.log.endOffset, Math.max(this.model.endOffset, this.model.logStart))
   }
 
-  private crash(): void {
+  crash(): void {
     this.crashes++
     this.notePromises()
     const { disk } = this.opened.world
@@ -198,6 +225,7 @@ class Life {
     }
     assert.equal(next, log.endOffset)
     this.checkEpochs(batches)
+    this.checkIndexes(batches)
     // What is there now is what counts: a log start or a name that was not durable may have come back.
     model.batches = batches
     model.logStart = log.logStart
@@ -205,6 +233,24 @@ class Life {
     log.checkpointHighWatermark(model.highWatermark)
     this.promised = log.durableEnd
     assert.equal(log.durableEnd, log.endOffset)
+  }
+
+  /** Reads and searches go by the indexes; they must find what the whole log holds. */
+  private checkIndexes(batches: readonly Uint8Array[]): void {
+    const { log, opened } = this
+    for (let i = 0; i < 4 && batches.length > 0; i++) {
+      const from = log.logStart + this.random.below(Math.max(1, log.endOffset - log.logStart))
+      const wanted = batches.find((batch) => nextOffset(batch, 0) > from)
+      const found = from >= log.endOffset ? undefined : readLog(opened.world, log, from, 1).parts[0]
+      assert.equal(found && baseOffset(found, 0), from >= log.endOffset ? undefined : wanted && baseOffset(wanted, 0))
+    }
+    const records = batches.flatMap((batch) => readRecords(batch, 0)).filter(({ offset }) => offset >= log.logStart)
+    const some = records[this.random.below(Math.max(1, records.length))]
+    if (some === undefined) return
+    for (const time of [some.timestamp, some.timestamp + 1]) {
+      const hit = opened.world.ask<TimestampHit | null>((done) => log.offsetForTimestamp(time, done))
+      assert.equal(hit?.offset, records.find(({ timestamp }) => timestamp >= time)?.offset)
+    }
   }
 
   private checkEpochs(batches: readonly Uint8Array[]): void {
@@ -226,6 +272,7 @@ describe('a log through seeded lives with power cuts', () => {
   it.each(Array.from({ length: seeds }, (_, i) => first + i))('keeps what it promised, seed %i', (seed) => {
     const life = new Life(seed)
     for (let i = 0; i < 250; i++) life.step()
+    life.crash()
     expect(life.crashes).toBeGreaterThan(0)
   })
 })
