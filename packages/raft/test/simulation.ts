@@ -333,12 +333,15 @@ export class Simulation {
     )
   }
 
+  /** A late message of the storm may still cost a leader its office: then the next one takes the proposal. */
   #proveService(): void {
-    const leader = this.group.leader() as Member
-    const answer = this.group.propose(leader, 'the end')
-    for (let round = 0; round < 10; round++) this.#calmRound()
-    const missing = this.group.all.filter((member) => member.applied.at(-1) !== 'the end').map(nameOf)
-    if (missing.length > 0) throw new Error(`${JSON.stringify(answer)} never reached ${missing.join(' ')}`)
+    for (let round = 0; round < 200; round++) {
+      const leader = this.group.leader()
+      if (round % 50 === 0 && leader !== null) this.group.propose(leader, 'the end')
+      this.#calmRound()
+      if (this.group.all.every((member) => member.applied.at(-1) === 'the end')) return
+    }
+    throw new Error('the last proposal never reaches everybody')
   }
 
   describe(): string {
