@@ -44,6 +44,11 @@ export class EpochHistory {
     return { epoch: found.epoch, endOffset: this.starts[at + 1]?.startOffset ?? endOffset }
   }
 
+  /** The epoch that wrote the record at `offset`; -1 where that is not known. */
+  epochAt(offset: number): number {
+    return this.starts.findLast(({ startOffset }) => startOffset <= offset)?.epoch ?? -1
+  }
+
   /** Forgets the epochs that begin at or above `offset`. */
   truncateEnd(offset: number): void {
     const before = this.starts.length

@@ -8,7 +8,7 @@ import { segmentAt } from './log-reads.ts'
 import { syncIndexes } from './log-sync.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { Reaper } from './reaper.ts'
-import type { Segment } from './segment.ts'
+import type { Cut, Segment } from './segment.ts'
 import type { FlushMode } from './types.ts'
 
 /** The interval of a topic is not known yet when its log is recovered; any interval makes a right index. */
@@ -55,6 +55,8 @@ class Recovery {
   /** The offset that the next batch may not be below. */
   private next: number
   private detail = ''
+  private sawBatch = false
+  private cacheDoubted = false
 
   constructor(request: RecoveryRequest, done: Done<Recovered>) {
     this.request = request
@@ -66,25 +68,28 @@ class Recovery {
   }
 
   start(): void {
-    const { request } = this
-    const first = request.segments[this.firstWalked] as Segment
-    let position = 0
+    const { disk, files, epochs, segments, recoveryPoint } = this.request
+    const first = segments[this.firstWalked] as Segment
+    if (epochs === null) {
+      first.index.forget()
+      return this.walk(this.firstWalked, 0)
+    }
+    let start: Cut
     try {
-      if (request.epochs === null) first.index.forget()
-      else {
-        const start = first.resumeAt(
-          { disk: request.disk, files: request.files, indexIntervalBytes: INDEX_INTERVAL_BYTES },
-          request.recoveryPoint,
-        )
-        position = start.position
-        this.next = start.endOffset
-      }
+      start = first.resumeAt({ disk, files, indexIntervalBytes: INDEX_INTERVAL_BYTES }, recoveryPoint)
     } catch (error) {
       return this.failed(error)
     }
+    this.next = start.endOffset
     // What is cached beyond this point is told again by the batches.
-    this.epochs.truncateEnd(this.next)
-    this.walk(this.firstWalked, position)
+    epochs.truncateEnd(this.next)
+    if (start.epoch >= 0 && start.epoch !== epochs.lastEpoch) return this.startWithoutCache()
+    this.walk(this.firstWalked, start.position)
+  }
+
+  /** The log contradicts the epoch checkpoint, which has no checksum: it goes for nothing, and everything is walked. */
+  private startWithoutCache(): void {
+    recoverLog({ ...this.request, epochs: null }, this.done)
   }
 
   private walk(at: number, from: number): void {
@@ -103,6 +108,7 @@ class Recovery {
     const walk = { path: segment.logPath, from, to: segment.size, checkCrc: true, visit }
     walkBatches(this.request.disk, walk, (error, end) => {
       if (error !== null) return this.failed(error)
+      if (this.cacheDoubted) return this.startWithoutCache()
       if (end.why === 'end') return this.walk(at + 1, 0)
       if (end.why === 'damage') this.detail = end.detail
       this.judge(at, end.position)
@@ -114,10 +120,13 @@ class Recovery {
     const base = baseOffset(bytes, at)
     const epoch = leaderEpoch(bytes, at)
     if (base < this.next) this.detail = `a batch at offset ${base} where ${this.next} or more was due`
-    else if (epoch < this.epochs.lastEpoch) this.detail = `epoch ${epoch} after ${this.epochs.lastEpoch}`
-    else if (lastOffset(bytes, at) - segment.baseOffset >= 2 ** 31)
+    else if (epoch < this.epochs.lastEpoch) {
+      this.detail = `epoch ${epoch} after ${this.epochs.lastEpoch}`
+      this.cacheDoubted = this.request.epochs !== null && !this.sawBatch
+    } else if (lastOffset(bytes, at) - segment.baseOffset >= 2 ** 31)
       this.detail = `offset ${base} is not of this segment`
     if (this.detail !== '') return false
+    this.sawBatch = true
     if (epoch > this.epochs.lastEpoch) this.epochs.assign(epoch, base)
     if (position === 0) segment.firstTimestamp = maxTimestamp(bytes, at)
     const last = lastOffset(bytes, at) - segment.baseOffset

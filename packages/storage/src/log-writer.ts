@@ -2,7 +2,7 @@ import { assert, IoError } from '@millrace/base'
 import { baseOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
 import { type AppendRun, type Incoming, planRuns, shouldRoll } from './append-plan.ts'
 import type { SegmentedLog } from './partition-log.ts'
-import { Segment } from './segment.ts'
+import { Rot, Segment } from './segment.ts'
 
 /** The append path of one log: no work per record, no copies, a constant amount of bookkeeping per batch. */
 export class LogWriter {
@@ -58,7 +58,13 @@ export class LogWriter {
 
   private wakeActive(): void {
     const { log } = this
-    if (!log.active.awake) log.guardRot(() => log.active.wake(log.sources, log.endOffset))
+    if (log.active.awake) return
+    log.guardRot(() => {
+      const epoch = log.active.wake(log.sources, log.endOffset)
+      const known = log.epochs.epochAt(log.endOffset - 1)
+      if (epoch >= 0 && epoch !== known)
+        throw new Rot(log.folder, `the last batch is of epoch ${epoch}, the epoch checkpoint says ${known}`)
+    })
   }
 
   private appendHere(batches: readonly Uint8Array[]): void {

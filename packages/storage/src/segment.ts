@@ -1,5 +1,5 @@
 import { type Disk, type File, IoError } from '@millrace/base'
-import { BATCH_HEADER_BYTES, batchBytes, lastOffset, maxTimestamp, nextOffset } from '@millrace/records'
+import { BATCH_HEADER_BYTES, batchBytes, lastOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
 import { headerProblem, walkHeadersNow } from './batch-walk.ts'
 import { segmentFileName } from './file-names.ts'
 import { type IndexTable, OFFSET_ENTRY_BYTES, TIME_ENTRY_BYTES } from './index-table.ts'
@@ -20,10 +20,12 @@ export interface SegmentFiles {
   readonly modifiedMs: number
 }
 
-/** Where a truncation cuts: the batches before `position` stay, and `endOffset` follows them. */
+/** A place between batches: those before `position` end at `endOffset`. */
 export interface Cut {
   readonly position: number
   readonly endOffset: number
+  /** The leader epoch of the batch before; -1 where that is not known. */
+  readonly epoch: number
 }
 
 /**
@@ -108,16 +110,16 @@ export class Segment implements FileOwner {
 
   /**
    * Reads what appends go on with, from the last index entries on; indexes that do not fit the log are made anew. `endOffset` is
-   * what the log must end with. Throws `IoError`.
+   * what the log must end with. Returns the last batch's epoch, -1 for none. Throws `IoError`.
    */
-  wake(from: SegmentSources, endOffset: number): void {
-    if (this.awake) return
+  wake(from: SegmentSources, endOffset: number): number {
     const file = from.files.now(this)
     if (file.size !== this.size) throw new Rot(this.logPath, `${file.size} bytes where ${this.size} were expected`)
     const end = this.walkOn(file, this.resumeAtLast(from.disk, file), from.indexIntervalBytes, () => true)
     if (this.size > 0 && end.endOffset !== endOffset)
       throw new Rot(this.logPath, `it ends at offset ${end.endOffset}, the log at ${endOffset}`)
     this.awake = true
+    return end.epoch
   }
 
   /** Where a truncation to `offset` cuts; the indexes are cut with it. Throws `IoError`. */
@@ -169,7 +171,9 @@ export class Segment implements FileOwner {
     index.times.loaded = times
     const start = afterCrash ? index.surelyBefore(relativeOffset) : (index.before(relativeOffset) as IndexedPosition)
     const after =
-      start.lastOffset < 0 ? { position: 0, endOffset: this.baseOffset, size: 0 } : this.batchEnd(file, start)
+      start.lastOffset < 0
+        ? { position: 0, endOffset: this.baseOffset, epoch: -1, size: 0 }
+        : this.batchEnd(file, start)
     if (after === null) return this.startAnew()
     index.rewind(disk, start, after.size)
     index.unload()
@@ -178,7 +182,7 @@ export class Segment implements FileOwner {
 
   private startAnew(): Cut {
     this.index.forget()
-    return { position: 0, endOffset: this.baseOffset }
+    return { position: 0, endOffset: this.baseOffset, epoch: -1 }
   }
 
   /** What follows the batch that an entry points at; null when no such batch is there. */
@@ -188,23 +192,24 @@ export class Segment implements FileOwner {
     if (headerProblem(header, 0, this.size - entry.position) !== null) return null
     if (lastOffset(header, 0) - this.baseOffset !== entry.lastOffset) return null
     const size = batchBytes(header, 0)
-    return { position: entry.position + size, endOffset: nextOffset(header, 0), size }
+    return { position: entry.position + size, endOffset: nextOffset(header, 0), epoch: leaderEpoch(header, 0), size }
   }
 
   // oxlint-disable-next-line max-params -- where a walk begins, and how far it goes.
   private walkOn(file: File, from: Cut, intervalBytes: number, keep: (bytes: Uint8Array, at: number) => boolean): Cut {
-    let { position, endOffset } = from
+    let { position, endOffset, epoch } = from
     if (position > 0) this.readFirstTimestamp(file)
     const end = walkHeadersNow(file, position, this.size, (bytes, at, where, size) => {
       if (!keep(bytes, at)) return false
       if (where === 0) this.firstTimestamp = maxTimestamp(bytes, at)
       this.index.add(this.indexed(bytes, at, where, size), intervalBytes)
       endOffset = nextOffset(bytes, at)
+      epoch = leaderEpoch(bytes, at)
       position = where + size
       return true
     })
     if (end.why === 'damage') throw new Rot(this.logPath, `${end.detail}, at byte ${end.position}`)
-    return { position, endOffset }
+    return { position, endOffset, epoch }
   }
 
   private readFirstTimestamp(file: File): void {

@@ -269,6 +269,16 @@ describe('after an unclean stop, a log', () => {
     }
   })
 
+  it('has its epochs also when the checkpoint of them lies', () => {
+    for (const content of ['0\n1\n9 0\n', '0\n2\n1 0\n9 30\n']) {
+      const stopped = killed(40, 60)
+      stopped.world.disk.put(`${FOLDER}/leader-epoch-checkpoint`, Buffer.from(content))
+      const { log, found } = reopen(stopped)
+      expect([log.endOffset, log.lastEpoch, log.quarantined, found.torn]).toEqual([80, 4, null, []])
+      expect(log.epochEnd(1)).toEqual({ epoch: 1, endOffset: 40 })
+    }
+  })
+
   it('with indexes that are missing, torn or lies is read and searched as before', () => {
     const damages: ((content: Buffer) => Buffer | null)[] = [
       () => null,
