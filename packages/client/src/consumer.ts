@@ -76,6 +76,8 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   private readonly positions: FetchPosition[] = []
   private starting: Promise<Fetcher> | null = null
   private iterated = false
+  /** As `signal.aborted`, which costs too much to ask for every record. */
+  private ended: boolean
   private chunk: FetchedChunk | null = null
   private reader: BatchReader | null = null
   private records: readonly ConsumedRecord[] = []
@@ -91,6 +93,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
     checkOptions(options, this.options)
     this.pool = new ConnectionPool(cluster.options)
     this.signal = closingSignal(this.closing, cluster.signal)
+    this.ended = this.signal.aborted
     this.signal.addEventListener('abort', () => this.stopped(), { once: true })
     this.whenClosed = whenClosed
   }
@@ -168,6 +171,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   }
 
   private stopped(): void {
+    this.ended = true
     this.pool.close()
     void this.starting?.then((fetcher) => fetcher.close()).catch(() => undefined)
     this.notify()
@@ -210,7 +214,7 @@ export class Consumer implements AsyncIterable<ConsumedRecord> {
   }
 
   private nextOfBatch(): ConsumedRecord | null {
-    const record = this.at < this.records.length && !this.signal.aborted ? this.records[this.at++] : undefined
+    const record = this.at < this.records.length && !this.ended ? this.records[this.at++] : undefined
     if (record === undefined) return null
     const position = (this.chunk as FetchedChunk).position
     if (this.at === this.records.length) this.passBatch()

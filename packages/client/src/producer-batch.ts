@@ -1,7 +1,7 @@
 import type { Codec } from '@millrace/base'
 import { compress, compressAsync, readRecords } from '@millrace/records'
 import { RecordBuffer, type RecordContent } from './record-buffer.ts'
-import type { SentRecord } from './records.ts'
+import type { ProducerRecord, SentRecord } from './records.ts'
 
 /** Who is told how a record fared; `place` is what was given with the record. */
 export interface Waiter {
@@ -10,7 +10,8 @@ export interface Waiter {
 }
 
 /** A record on its way into a batch. Times are milliseconds of `performance.now()`. */
-export interface Accepted extends RecordContent {
+export interface Accepted {
+  readonly record: ProducerRecord
   readonly waiter: Waiter
   readonly place: number
   readonly deadline: number
@@ -61,12 +62,12 @@ export class ProducerBatch {
   }
 
   /** Returns what the batch grew by in the producer's buffer. */
-  add(record: Pick<Accepted, 'waiter' | 'place'> & RecordContent): number {
+  add(content: RecordContent, timestamp: number, told: { readonly waiter: Waiter; readonly place: number }): number {
     const before = this.buffer.size
-    this.buffer.append(record)
-    this.waiters.push(record.waiter)
-    this.places.push(record.place)
-    this.timestamps.push(record.timestamp)
+    this.buffer.append(content, timestamp)
+    this.waiters.push(told.waiter)
+    this.places.push(told.place)
+    this.timestamps.push(timestamp)
     const grown = this.buffer.size - before + RECORD_OVERHEAD_BYTES
     this.bufferedBytes += grown
     return grown
@@ -125,7 +126,10 @@ export class ProducerBatch {
         const batch = new ProducerBatch(this, this.openedAt, Math.ceil((this.size * group.length) / this.count))
         for (const at of group) {
           const content = contents[at] as (typeof contents)[number]
-          batch.add({ ...content, waiter: this.waiters[at] as Waiter, place: this.places[at] as number })
+          batch.add(content, content.timestamp, {
+            waiter: this.waiters[at] as Waiter,
+            place: this.places[at] as number,
+          })
         }
         return batch
       })

@@ -55,17 +55,17 @@ export class PartitionQueue {
     return head !== null && (this.batches.length > 1 || head.size >= Math.min(this.rules.batchBytes, this.limit))
   }
 
-  /** The batch that takes the next record; `opened` tells whether it is a new one. */
-  open(record: Accepted, now: number): { readonly batch: ProducerBatch; readonly opened: boolean } {
+  /** The batch that takes the next record; a new one is empty. */
+  open(record: Accepted, now: number): ProducerBatch {
     const last = this.batches.at(-1)
     const size = contentBytes(record)
     if (last !== undefined && !last.sealed && last.failures === 0) {
       const young = now - last.openedAt <= this.rules.lingerMs + MAX_BATCH_AGE_MS
-      if (young && last.size + size <= this.limit) return { batch: last, opened: false }
+      if (young && last.size + size <= this.limit) return last
     }
     const batch = new ProducerBatch(record, now, Math.max(this.capacity, Math.min(size + 128, this.limit)))
     this.batches.push(batch)
-    return { batch, opened: true }
+    return batch
   }
 
   /** When the next batch may leave, in milliseconds of `performance.now()`; `Infinity` while nothing waits or one is on its way. */
@@ -108,6 +108,6 @@ export class PartitionQueue {
 }
 
 /** What a record takes at least: an estimate that is too small by a few bytes only shifts where a batch ends. */
-function contentBytes({ key, value }: Accepted): number {
+function contentBytes({ record: { key, value } }: Accepted): number {
   return 16 + (key?.length ?? 0) + (value?.length ?? 0)
 }

@@ -72,9 +72,10 @@ export class ProducerSender {
 
   add(topic: string, partition: number, record: Accepted, now: number): void {
     const queue = this.queue(topic, partition)
-    const { batch, opened } = queue.open(record, now)
+    const batch = queue.open(record, now)
+    const opened = batch.count === 0
     if (opened) this.hooks.flushes.begin(batch.epoch)
-    this.buffered += batch.add(record)
+    this.buffered += batch.add(record.record, record.record.timestamp ?? Date.now(), record)
     if (queue.inFlight) return
     if (opened) this.active.add(queue)
     if (queue.full) this.schedule()

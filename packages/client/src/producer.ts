@@ -3,10 +3,10 @@ import type { Cluster, TopicMetadata } from './cluster.ts'
 import { ClosedError, KafkaError } from './errors.ts'
 import { Flushes } from './flushes.ts'
 import { checkChoice, checkNumbers, withDefaults } from './options.ts'
-import { partitionOfKey } from './partitioner.ts'
+import { murmur2, partitionOfKey } from './partitioner.ts'
 import type { Accepted, Waiter } from './producer-batch.ts'
 import { ProducerSender } from './producer-sender.ts'
-import { checkRecord, type ProducerRecord, type SentRecord } from './records.ts'
+import { checkRecord, type Data, type ProducerRecord, type SentRecord } from './records.ts'
 import { closingSignal } from './retry.ts'
 import { AllOutcomes, OneOutcome } from './send-outcomes.ts'
 
@@ -38,15 +38,7 @@ export interface CloseOptions {
   readonly timeoutMs?: number
 }
 
-/** A record that can not go into a batch yet. */
-interface Arrival {
-  readonly record: ProducerRecord
-  readonly waiter: Waiter
-  readonly place: number
-  readonly epoch: number
-  readonly deadline: number
-}
-
+const MAX_SCRATCH_TEXT = 256
 const DEFAULTS: Required<ProducerOptions> = {
   acks: 'all',
   compression: 'none',
@@ -69,14 +61,18 @@ export class Producer implements AsyncDisposable {
   private readonly sender: ProducerSender
   private readonly stickyPartitions = new Map<string, number>()
   /** Records of topics that are being looked up. Later ones of the same topic go behind them. */
-  private readonly lookups = new Map<string, Arrival[]>()
+  private readonly lookups = new Map<string, Accepted[]>()
   /** Records that wait for room, in the order of `send`. */
-  private entrance: Arrival[] = []
+  private entrance: Accepted[] = []
   private admitted = 0
+  /** Where the bytes of a key are looked at. */
+  private readonly scratch = Buffer.allocUnsafeSlow(MAX_SCRATCH_TEXT * 3)
   private readonly closing = new AbortController()
   private readonly signal: AbortSignal
   private readonly whenClosed: () => void
   private closed: Promise<void> | null = null
+  /** As `signal.aborted`, which costs too much to ask for every record. */
+  private ended = false
 
   constructor(cluster: Cluster, options: ProducerOptions = {}, whenClosed: () => void = () => undefined) {
     this.cluster = cluster
@@ -86,6 +82,8 @@ export class Producer implements AsyncDisposable {
     checkNumbers({ ...this.options }, 0, ['lingerMs', 'deliveryTimeoutMs'])
     checkNumbers({ ...this.options }, 1, ['batchBytes', 'maxBatchBytes', 'bufferBytes', 'requestTimeoutMs'])
     this.signal = closingSignal(this.closing, cluster.signal)
+    this.ended = this.signal.aborted
+    this.signal.addEventListener('abort', () => (this.ended = true), { once: true })
     this.sender = new ProducerSender(cluster, this.options, { flushes: this.flushes, released: () => this.admit() })
     this.whenClosed = whenClosed
   }
@@ -150,27 +148,25 @@ export class Producer implements AsyncDisposable {
 
   private accept(record: ProducerRecord, waiter: Waiter, place: number): void {
     try {
-      if (this.closed !== null || this.signal.aborted) throw new ClosedError('the producer was closed')
+      if (this.closed !== null || this.ended) throw new ClosedError('the producer was closed')
       checkRecord(record)
     } catch (error) {
       return waiter.failed(place, error as Error)
     }
     const now = performance.now()
+    const deadline = now + this.options.deliveryTimeoutMs
+    const arrival = { record, waiter, place, epoch: this.flushes.epoch, deadline }
     const topic = this.cluster.known(record.topic)
-    const lookup = this.lookups.get(record.topic)
-    if (topic !== null && lookup === undefined && this.entrance.length === 0 && this.hasRoom) {
-      const { epoch } = this.flushes
-      const deadline = now + this.options.deliveryTimeoutMs
-      return this.place({ record, waiter, place, epoch, deadline }, topic, now)
-    }
-    this.hold({ record, waiter, place, epoch: this.flushes.epoch, deadline: now + this.options.deliveryTimeoutMs })
+    const ready = topic !== null && this.entrance.length === 0 && this.lookups.get(record.topic) === undefined
+    if (ready && this.hasRoom) this.place(arrival, topic, now)
+    else this.hold(arrival)
   }
 
   private get hasRoom(): boolean {
     return this.sender.bufferedBytes < this.options.bufferBytes
   }
 
-  private hold(arrival: Arrival): void {
+  private hold(arrival: Accepted): void {
     this.flushes.begin(arrival.epoch)
     const { topic } = arrival.record
     const lookup = this.lookups.get(topic)
@@ -197,7 +193,7 @@ export class Producer implements AsyncDisposable {
   private admit(): void {
     const now = performance.now()
     while (this.admitted < this.entrance.length && this.hasRoom) {
-      const arrival = this.entrance[this.admitted++] as Arrival
+      const arrival = this.entrance[this.admitted++] as Accepted
       const topic = this.cluster.known(arrival.record.topic)
       if (topic === null)
         this.refuse(
@@ -214,13 +210,13 @@ export class Producer implements AsyncDisposable {
     this.admitted = 0
   }
 
-  private refuse({ waiter, place, epoch }: Arrival, error: Error): void {
+  private refuse({ waiter, place, epoch }: Accepted, error: Error): void {
     waiter.failed(place, error)
     this.flushes.end(epoch)
   }
 
-  private place(arrival: Arrival, topic: TopicMetadata, now: number): void {
-    const { record, waiter, place, epoch, deadline } = arrival
+  private place(arrival: Accepted, topic: TopicMetadata, now: number): void {
+    const { record, waiter, place } = arrival
     const count = topic.partitions.length
     const partition = record.partition ?? this.choose(record, topic)
     if (!Number.isInteger(partition) || partition < 0 || partition >= count)
@@ -232,24 +228,19 @@ export class Producer implements AsyncDisposable {
           `it has partitions 0 to ${count - 1}`,
         ),
       )
-    const accepted: Accepted = {
-      timestamp: record.timestamp ?? Date.now(),
-      key: record.key ?? null,
-      value: record.value,
-      headers: record.headers ?? null,
-      waiter,
-      place,
-      deadline,
-      epoch,
-    }
-    this.sender.add(record.topic, partition, accepted, now)
+    this.sender.add(record.topic, partition, arrival, now)
+  }
+
+  private partitionOf(key: Data, partitions: number): number {
+    if (typeof key !== 'string') return partitionOfKey(key, partitions)
+    if (key.length > MAX_SCRATCH_TEXT) return partitionOfKey(Buffer.from(key), partitions)
+    return (murmur2(this.scratch, 0, this.scratch.write(key, 'utf8')) & 0x7fffffff) % partitions
   }
 
   /** Records without a key go to one partition until its batch is full or leaves, then to another one that has a leader. */
   private choose({ topic: name, key }: ProducerRecord, topic: TopicMetadata): number {
     const { partitions } = topic
-    if (key !== undefined && key !== null)
-      return partitionOfKey(typeof key === 'string' ? Buffer.from(key) : key, partitions.length)
+    if (key !== undefined && key !== null) return this.partitionOf(key, partitions.length)
     const sticky = this.stickyPartitions.get(name)
     if (sticky !== undefined && sticky < partitions.length && this.sender.gathers(name, sticky)) return sticky
     const led = partitions.filter(({ leader }) => leader >= 0)

@@ -2,12 +2,11 @@ import { BATCH_HEADER_BYTES, writeBatchHeader } from '@millrace/records'
 import type { Codec } from '@millrace/base'
 import { type Data, headerEntries, type ProducerHeaders } from './records.ts'
 
-/** What one record says, with the time already chosen. */
+/** What one record says beside its time. */
 export interface RecordContent {
-  readonly timestamp: number
-  readonly key: Data | null
+  readonly key?: Data | null
   readonly value: Data | null
-  readonly headers: ProducerHeaders | null
+  readonly headers?: ProducerHeaders
 }
 
 const NO_HEADERS: readonly (readonly [string, Data | null])[] = []
@@ -40,13 +39,13 @@ export class RecordBuffer {
   }
 
   /** Copies the record in. */
-  append(record: RecordContent): void {
-    const { timestamp, key, value } = record
+  append(record: RecordContent, timestamp: number): void {
+    const { key = null, value } = record
     if (this.records === 0) {
       this.baseTimestamp = timestamp
       this.maxTimestamp = timestamp
     } else if (timestamp > this.maxTimestamp) this.maxTimestamp = timestamp
-    const headers = record.headers === null ? NO_HEADERS : headerEntries(record.headers)
+    const headers = record.headers === undefined ? NO_HEADERS : headerEntries(record.headers)
     const keyBytes = dataBytes(key)
     const valueBytes = dataBytes(value)
     const timestampDelta = timestamp - this.baseTimestamp

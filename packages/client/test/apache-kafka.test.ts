@@ -159,16 +159,14 @@ describe.skipIf(bootstrap.length === 0)('the client against a cluster', () => {
         (await admin.topicConfigs(topic)).filter(({ source }) => source === 'topic').map(({ name }) => name),
       )
       .toEqual(['segment.bytes'])
-    await client
-      .producer()
-      .sendAll(
-        [1_000, 2_000, 3_000].map((timestamp) => ({
-          topic,
-          partition: 0,
-          value: 'x',
-          timestamp: 1_700_000_000_000 + timestamp,
-        })),
-      )
+    await client.producer().sendAll(
+      [1_000, 2_000, 3_000].map((timestamp) => ({
+        topic,
+        partition: 0,
+        value: 'x',
+        timestamp: 1_700_000_000_000 + timestamp,
+      })),
+    )
     expect((await admin.offsetsAt(topic, 1_700_000_001_500)).map((found) => found?.offset ?? null)).toEqual([
       1,
       null,
