@@ -18,6 +18,7 @@ const COMMANDS = {
   check: ['scripts/check.ts'],
   'e2e:containers': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.config.ts'],
   'e2e:failover': ['test-e2e/src/failover.ts'],
+  bench: ['packages/client/bench/sdk.ts'],
   format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
 }
 
