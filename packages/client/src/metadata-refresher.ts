@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster } from './cluster.ts'
 
 /** Asks for the metadata of topics in trouble: one request at a time, for all that were named meanwhile. Failures are left to the next ask. */
@@ -19,12 +20,17 @@ export class MetadataRefresher {
   }
 
   private async run(): Promise<void> {
+    const { signal, options } = this.cluster
     this.running = true
-    while (this.wanted.size > 0 && !this.cluster.signal.aborted) {
+    while (this.wanted.size > 0 && !signal.aborted) {
       const names = [...this.wanted]
       this.wanted.clear()
-      await this.cluster.refresh(names).catch(() => undefined)
-      this.running = this.wanted.size > 0
+      const answered = await this.cluster.refresh(names).then(
+        () => true,
+        () => false,
+      )
+      // Whoever is told asks again at once: a cluster that refuses connections must not make that a tight loop.
+      if (!answered) await sleep(options.retryBackoffMs, undefined, { signal }).catch(() => undefined)
       this.done()
     }
     this.running = false

@@ -309,6 +309,23 @@ describe('a consumer that goes on for ever', () => {
     expect(count).toBe(200)
   })
 
+  it('does not ask in a tight loop for metadata that nobody gives, while it holds all that it may', async () => {
+    await using cluster = await FakeCluster.start()
+    cluster.topic(TOPIC)
+    fill(cluster, 50, 100)
+    const client = cluster.client({ metadataMaxAgeMs: 20 })
+    const iterator = client.consumer({ assign: [{ topic: TOPIC }], prefetchBytes: 5_000 })[Symbol.asyncIterator]()
+    await iterator.next()
+    cluster.script(MetadataApi, () => 'close', 100_000)
+    const before = cluster.count(MetadataApi)
+    for (let at = 0; at < 300; at++) {
+      await iterator.next()
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    expect(cluster.count(MetadataApi) - before).toBeGreaterThan(0)
+    expect(cluster.count(MetadataApi) - before).toBeLessThan(60)
+  })
+
   it('reads partitions that are added to a topic that it reads as a whole', async () => {
     await using cluster = await FakeCluster.start()
     const topic = cluster.topic(TOPIC, 1)
