@@ -167,7 +167,7 @@ async function consume(client: Client, topic: string, by: 'record' | 'batch'): P
 
 /** From its first record on, so that the time it needs to join a group does not count; null where groups are not served. */
 async function consumeWithKafkajs(kafka: kafkajs.Kafka, topic: string, total: number): Promise<number | null> {
-  const consumer = kafka.consumer({ groupId: `${topic}-group`, retry: { retries: 1 } })
+  const consumer = kafka.consumer({ groupId: `${topic}-group` })
   let count = 0
   let started = 0
   const reading = (async () => {
