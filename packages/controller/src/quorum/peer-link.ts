@@ -13,6 +13,9 @@ export interface PeerLinkHooks {
   down(peer: VoterId): void
 }
 
+/** A refusal that passes by itself: no reason to worry anybody. */
+export const NOT_OPEN_YET = 'the quorum is not open yet'
+
 const FIRST_DELAY_US = 50_000
 const LONGEST_DELAY_US = 1_000_000
 
@@ -157,7 +160,7 @@ export class PeerLink {
   }
 
   #closed(stream: PeerStream, why: string, detail: string): void {
-    if (why === 'refused') this.#complain(`it refused this node: ${detail}`)
+    if (why === 'refused' && detail !== NOT_OPEN_YET) this.#complain(`it refused this node: ${detail}`)
     if (stream !== this.#stream) return
     this.#drop('')
     if (this.#dials && !this.#stopped) this.#retryLater()

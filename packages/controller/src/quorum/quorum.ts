@@ -18,7 +18,7 @@ import { sameVoter, type LogPosition, type RaftMessage } from '@millrace/raft'
 import { Hello, type RaftFrame } from '@millrace/rpc'
 import { FIRST_STORE, type Formation, type Identity } from './identity.ts'
 import { MemberStore } from './member-store.ts'
-import { PeerLink } from './peer-link.ts'
+import { NOT_OPEN_YET, PeerLink } from './peer-link.ts'
 import { RaftDriver } from './raft-driver.ts'
 import { ReplicaTimes } from './replica-times.ts'
 import { SnapshotFetch } from './snapshot-fetch.ts'
@@ -106,7 +106,7 @@ class QuorumNode implements Quorum {
   }
 
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
-    if (this.#phase === 'created' || this.#phase === 'loading') return { refused: 'the quorum is not open yet' }
+    if (this.#phase === 'created' || this.#phase === 'loading') return { refused: NOT_OPEN_YET }
     if (this.#phase === 'stopped' || this.#phase === 'stopping') return { refused: 'the quorum is closed' }
     const link = this.#links.get(hello.nodeId)
     if (link === undefined) return { refused: this.#notConfigured(hello) }

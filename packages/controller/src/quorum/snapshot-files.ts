@@ -9,6 +9,7 @@ export interface SnapshotPoint {
 }
 
 const NAME = /^snapshot-(\d{20})-(\d+)\.mrsnap$/
+const PART = /^snapshot-(\d{20})-\d+\.mrsnap\.part$/
 const LEFTOVER = /^snapshot-.*\.tmp$/
 
 /**
@@ -56,8 +57,10 @@ export class SnapshotFiles {
   load(done: (error: IoError | MillraceError | null, snapshot: Snapshot | null) => void): void {
     this.#disk.list(this.#directory, (error, entries) => {
       if (error !== null) return done(error, null)
-      for (const { name } of entries) if (LEFTOVER.test(name)) removeQuietly(this.#disk, `${this.#directory}/${name}`)
       const points = entries.flatMap(pointOf).toSorted((a, b) => a.index - b.index)
+      for (const { name } of entries)
+        if (LEFTOVER.test(name) || isOldPart(name, points.at(-1)?.index ?? 0))
+          removeQuietly(this.#disk, `${this.#directory}/${name}`)
       this.#held = [...points]
       this.#loadNewest(points, done)
     })
@@ -108,6 +111,12 @@ function nameOf({ index, term }: SnapshotPoint): string {
 function pointOf({ name, kind }: DirEntry): readonly SnapshotPoint[] {
   const match = NAME.exec(name)
   return match === null || kind !== 'file' ? [] : [{ index: Number(match[1]), term: Number(match[2]) }]
+}
+
+/** A fetch that was given up on; a newer one may go on where it ended. */
+function isOldPart(name: string, newestIndex: number): boolean {
+  const index = PART.exec(name)?.[1]
+  return index !== undefined && Number(index) <= newestIndex
 }
 
 function futureVersion(path: string, version: number): MillraceError {

@@ -221,6 +221,23 @@ describe('a formation', () => {
   })
 })
 
+describe('a voter that is configured later', () => {
+  it('joins as a learner and is added, one after the other', async () => {
+    let grown = false
+    const three = cluster({ nodes: 3, configured: () => (grown ? [1, 2, 3] : [1]) })
+    three.start(1)
+    await three.commit('alone')
+    three.kill(1)
+    grown = true
+    three.start()
+    await three.until(() => three.leader?.quorum.status.voters.length === 3, 'three voters')
+    await three.commit('together')
+    for (const member of three.members.values()) expect(member.applied).toEqual(['alone', 'together'])
+    three.kill(1)
+    await three.commit('without the first')
+  })
+})
+
 describe('a voter that lost its disk', () => {
   it('comes back as a learner and is swapped in', async () => {
     const three = cluster({ nodes: 3 })

@@ -119,9 +119,9 @@ export class QuorumSimulation {
       [6, 'cut', () => this.#cut()],
       [12, 'heal', () => this.network.heal()],
       [6, 'stall', () => this.#any()?.stall(this.#random(3_000_000))],
-      [4, 'wipe', () => this.#lose((id) => void this.#machines.delete(id), 'wiped')],
-      [4, 'damage', () => this.#lose((id) => this.#machine(id).stores.damage(), 'damaged')],
-      [4, 'flip', () => this.#flip()],
+      [6, 'wipe', () => this.#lose((id) => void this.#machines.delete(id), 'wiped')],
+      [6, 'damage', () => this.#lose((id) => this.#machine(id).stores.damage(), 'damaged')],
+      [12, 'flip', () => this.#flip()],
       [4, 'stop', () => this.#stop()],
     ]
     let at = this.#random(faults.reduce((sum, [weight]) => sum + weight, 0))
