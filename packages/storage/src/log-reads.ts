@@ -5,7 +5,7 @@ import type { SegmentedLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 import type { LogSlice } from './types.ts'
 
-/** The most that one read from disk gives: memory must not follow what a client asks for. */
+/** The most that one read gives: memory must not follow what a client asks for. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
 /** The least that is read at once, so that small limits do not make many small reads. */
 const MIN_READ_BYTES = 16 * 1024
@@ -74,9 +74,10 @@ export class LogReads {
       return null
     }
     if (from >= limit) return { parts: [], bytes: 0, nextOffset: from }
-    const cached = log.tail.read(from, maxBytes, limit)
+    const atMost = Math.min(maxBytes, MAX_READ_BYTES)
+    const cached = log.tail.read(from, atMost, limit)
     if (cached !== null) return cached
-    this.start({ from, maxBytes: Math.min(maxBytes, MAX_READ_BYTES), below: limit, done, attempts: MAX_ATTEMPTS })
+    this.start({ from, maxBytes: atMost, below: limit, done, attempts: MAX_ATTEMPTS })
     return null
   }
 

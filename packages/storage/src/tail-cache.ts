@@ -1,26 +1,42 @@
-import { baseOffset, nextOffset } from '@millrace/records'
+import { baseOffset, batchBytes, nextOffset } from '@millrace/records'
 import type { LogSlice } from './types.ts'
 
-/** What one append wrote. The batches are slices of network buffers, which they keep from being freed. */
+/** What is allocated at once, unless the whole cache is small. */
+const SLAB_BYTES = 1024 * 1024
+/** Slabs that a small cache has at least. */
+const LEAST_SLABS = 8
+
+/** A piece of the cache's memory; appends of all logs follow each other in it. */
+interface Slab {
+  readonly bytes: Uint8Array
+  used: number
+  /** Appends in it that are still held. */
+  live: number
+}
+
+/** What one append wrote, in one piece. */
 interface Chunk {
   readonly tail: LogTail
-  readonly batches: readonly Uint8Array[]
+  readonly slab: Slab
+  readonly at: number
+  end: number
   readonly baseOffset: number
-  readonly endOffset: number
-  /** Distinct buffers that the batches lie in. */
-  readonly slabs: readonly ArrayBufferLike[]
+  endOffset: number
   /** Its number in the order of all appends; -1 once it is gone. */
   sequence: number
 }
 
 /**
- * The recent appends of all logs of a directory, in memory, so that readers of the tail and followers need no disk. Bounded by what
- * it pins: the whole buffer that a batch is a slice of counts, once. The oldest append of any log goes first.
+ * The recent appends of all logs of a directory, in memory, so that readers of the tail need no disk. The bytes are copied into slabs
+ * that are used again and again, and out of them for readers: that costs 0.1 s of processor time per GB, while network buffers that
+ * were held until they are old would each have to be found by full collections of the heap. The oldest append of any log goes first.
  */
 export class TailCache {
   private readonly limitBytes: number
-  private pinned = 0
-  private readonly references = new Map<ArrayBufferLike, number>()
+  private readonly slabBytes: number
+  private allocated = 0
+  private current: Slab | null = null
+  private readonly free: Slab[] = []
   /** In order of appends; a chunk that a truncation dropped stays as null until its turn. */
   private queue: (Chunk | null)[] = []
   /** The number of the queue's first element, and of the oldest chunk. */
@@ -29,21 +45,30 @@ export class TailCache {
 
   constructor(limitBytes: number) {
     this.limitBytes = limitBytes
+    this.slabBytes = Math.min(SLAB_BYTES, Math.floor(limitBytes / LEAST_SLABS))
   }
 
-  get pinnedBytes(): number {
-    return this.pinned
+  /** Memory that is allocated, whether it is in use or not. */
+  get allocatedBytes(): number {
+    return this.allocated
   }
 
-  add(chunk: Chunk): void {
-    for (const slab of chunk.slabs) this.pin(slab)
-    chunk.sequence = this.first + this.queue.length
-    this.queue.push(chunk)
-    while (this.pinned > this.limitBytes && this.oldest < this.first + this.queue.length) this.evictOldest()
-    if (this.oldest - this.first > 1024 && (this.oldest - this.first) * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.oldest - this.first)
-      this.first = this.oldest
+  /** Copies what was appended; null when it is larger than all of the cache. */
+  hold(tail: LogTail, batches: readonly Uint8Array[], from: number, to: number): Chunk | null {
+    let bytes = 0
+    for (const batch of batches) bytes += batch.length
+    const slab = this.slabFor(bytes)
+    if (slab === null) return null
+    const at = slab.used
+    for (const batch of batches) {
+      slab.bytes.set(batch, slab.used)
+      slab.used += batch.length
     }
+    slab.live++
+    const sequence = this.first + this.queue.length
+    const chunk: Chunk = { tail, slab, at, end: slab.used, baseOffset: from, endOffset: to, sequence }
+    this.queue.push(chunk)
+    return chunk
   }
 
   drop(chunk: Chunk): void {
@@ -52,31 +77,68 @@ export class TailCache {
     this.release(chunk)
   }
 
-  private evictOldest(): void {
+  private slabFor(bytes: number): Slab | null {
+    if (bytes > this.limitBytes) return null
+    if (bytes > this.slabBytes) return this.largeSlab(bytes)
+    const { current } = this
+    if (current !== null && current.used + bytes <= current.bytes.length) return current
+    // What is full is given back by the last of its appends; nothing of it may be held any more even now.
+    this.current = null
+    if (current !== null && current.live === 0) this.giveBack(current)
+    while (this.free.length === 0 && this.allocated + this.slabBytes > this.limitBytes && this.evictOldest());
+    this.current = this.free.pop() ?? this.allocate(this.slabBytes)
+    return this.current
+  }
+
+  /** An append that is larger than a slab has one of its own, which is not used again. */
+  private largeSlab(bytes: number): Slab {
+    while (this.allocated + bytes > this.limitBytes) {
+      const spare = this.free.pop()
+      if (spare !== undefined) this.allocated -= spare.bytes.length
+      else if (!this.evictOldest()) this.forgetCurrent()
+    }
+    return this.allocate(bytes)
+  }
+
+  /** Only when it holds nothing, as all appends are evicted. */
+  private forgetCurrent(): void {
+    this.allocated -= this.current?.bytes.length ?? 0
+    this.current = null
+  }
+
+  private allocate(bytes: number): Slab {
+    this.allocated += bytes
+    return { bytes: Buffer.allocUnsafeSlow(bytes), used: 0, live: 0 }
+  }
+
+  /** False when nothing is left. */
+  private evictOldest(): boolean {
+    if (this.oldest === this.first + this.queue.length) return false
     const place = this.oldest++ - this.first
     const chunk = this.queue[place]
     this.queue[place] = null
-    if (chunk === null || chunk === undefined) return
+    if (place > 1024 && place * 2 > this.queue.length) {
+      this.queue = this.queue.slice(place + 1)
+      this.first = this.oldest
+    }
+    if (chunk === null || chunk === undefined) return true
     chunk.tail.dropOldest()
     this.release(chunk)
+    return true
   }
 
   private release(chunk: Chunk): void {
+    const { slab } = chunk
     chunk.sequence = -1
-    for (const slab of chunk.slabs) {
-      const left = (this.references.get(slab) as number) - 1
-      if (left > 0) this.references.set(slab, left)
-      else {
-        this.references.delete(slab)
-        this.pinned -= slab.byteLength
-      }
-    }
+    if (--slab.live > 0) return
+    if (slab === this.current) slab.used = 0
+    else this.giveBack(slab)
   }
 
-  private pin(slab: ArrayBufferLike): void {
-    const count = this.references.get(slab) ?? 0
-    if (count === 0) this.pinned += slab.byteLength
-    this.references.set(slab, count + 1)
+  private giveBack(slab: Slab): void {
+    slab.used = 0
+    if (slab.bytes.length === this.slabBytes) this.free.push(slab)
+    else this.allocated -= slab.bytes.length
   }
 }
 
@@ -90,32 +152,28 @@ export class LogTail {
     this.cache = cache
   }
 
-  /** `endOffset` follows the last batch. The list is kept, so it must not change; neither may the batches' bytes. */
+  /** Keeps a copy. `endOffset` follows the last batch. */
   add(batches: readonly Uint8Array[], baseOffset: number, endOffset: number): void {
-    const chunk: Chunk = { tail: this, batches, baseOffset, endOffset, slabs: slabsOf(batches), sequence: -1 }
-    this.chunks.push(chunk)
-    this.cache.add(chunk)
+    const chunk = this.cache.hold(this, batches, baseOffset, endOffset)
+    if (chunk === null) this.clear()
+    else this.chunks.push(chunk)
   }
 
-  /** What the cache holds from `from` on, or null when it does not hold that offset. */
+  /** A copy of what the cache holds from `from` on, or null when it does not hold that offset. */
   read(from: number, maxBytes: number, below: number): LogSlice | null {
     let at = this.chunkOf(from)
     if (at === null) return null
-    const parts: Uint8Array[] = []
-    let bytes = 0
-    let next = from
+    const regions: Uint8Array[] = []
+    const found = { from, maxBytes, below, bytes: 0, nextOffset: from }
     for (; at < this.chunks.length; at++) {
-      for (const batch of (this.chunks[at] as Chunk).batches) {
-        const end = nextOffset(batch, 0)
-        if (end <= from) continue
-        if (bytes > 0 && bytes + batch.length > maxBytes) return { parts, bytes, nextOffset: next }
-        if (baseOffset(batch, 0) >= below) return { parts, bytes, nextOffset: next }
-        parts.push(batch)
-        bytes += batch.length
-        next = end
-      }
+      const chunk = this.chunks[at] as Chunk
+      const before = found.bytes
+      const end = walk(chunk, found)
+      if (found.bytes > before) regions.push(chunk.slab.bytes.subarray(end - (found.bytes - before), end))
+      if (end < chunk.end) break
     }
-    return { parts, bytes, nextOffset: next }
+    const { bytes, nextOffset: next } = found
+    return { parts: bytes === 0 ? [] : [joined(regions, bytes)], bytes, nextOffset: next }
   }
 
   /** Called by the cache: its oldest chunk of this log is gone. */
@@ -128,16 +186,10 @@ export class LogTail {
 
   /** Forgets everything at and above `offset`. */
   truncate(offset: number): void {
-    for (
-      let last = this.chunks.at(-1);
-      last !== undefined && this.chunks.length > this.head;
-      last = this.chunks.at(-1)
-    ) {
-      if (last.endOffset <= offset) return
+    for (let last = this.chunks.at(-1); last !== undefined; last = this.chunks.at(-1)) {
+      if (this.chunks.length === this.head || last.endOffset <= offset || cut(last, offset)) return
       this.chunks.pop()
       this.cache.drop(last)
-      const kept = last.batches.filter((batch) => nextOffset(batch, 0) <= offset)
-      if (kept.length > 0) return this.add(kept, last.baseOffset, nextOffset(kept.at(-1) as Uint8Array, 0))
     }
   }
 
@@ -160,9 +212,54 @@ export class LogTail {
   }
 }
 
-function slabsOf(batches: readonly Uint8Array[]): ArrayBufferLike[] {
-  const slabs: ArrayBufferLike[] = []
-  // Batches of one frame follow each other, so looking at the last buffer finds nearly all repetitions; the rest is counted by references.
-  for (const { buffer } of batches) if (slabs.at(-1) !== buffer) slabs.push(buffer)
-  return slabs
+/** How far a read has come: `bytes` of batches that end before `nextOffset`. */
+interface Progress {
+  readonly from: number
+  readonly maxBytes: number
+  readonly below: number
+  bytes: number
+  nextOffset: number
+}
+
+/** Counts the batches of a chunk that are asked for, which follow each other; returns where the walk ended. */
+function walk({ slab, at, end }: Chunk, found: Progress): number {
+  const { bytes } = slab
+  let position = at
+  while (position < end) {
+    const size = batchBytes(bytes, position)
+    const next = nextOffset(bytes, position)
+    if (next > found.from) {
+      if (found.bytes > 0 && found.bytes + size > found.maxBytes) break
+      if (baseOffset(bytes, position) >= found.below) break
+      found.bytes += size
+      found.nextOffset = next
+    }
+    position += size
+  }
+  return position
+}
+
+/** Takes the batches that reach past `offset` from the chunk's end. False when that is all of it. */
+function cut(chunk: Chunk, offset: number): boolean {
+  const { bytes } = chunk.slab
+  let position = chunk.at
+  let kept = -1
+  while (position < chunk.end && nextOffset(bytes, position) <= offset) {
+    kept = nextOffset(bytes, position)
+    position += batchBytes(bytes, position)
+  }
+  if (kept < 0) return false
+  chunk.end = position
+  chunk.endOffset = kept
+  return true
+}
+
+function joined(regions: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = Buffer.allocUnsafeSlow(bytes)
+  let at = 0
+  for (const region of regions) {
+    whole.set(region, at)
+    at += region.length
+  }
+  return whole
 }
