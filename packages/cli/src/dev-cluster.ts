@@ -17,8 +17,12 @@ export interface DevOptions {
   readonly verbose?: boolean
 }
 
-/** How far above a node's client port the port is on which nodes talk to each other. */
-export const PEER_PORT_DISTANCE = 10_000
+const PEER_PORT_DISTANCE = 10_000
+
+/** The port on which nodes talk to each other, beside a node's client port. */
+export function peerPort(port: number): number {
+  return port + PEER_PORT_DISTANCE <= 65_535 ? port + PEER_PORT_DISTANCE : port - PEER_PORT_DISTANCE
+}
 
 /** A cluster that `millrace dev` runs. */
 export interface DevCluster {
@@ -33,14 +37,14 @@ export interface DevCluster {
 
 function properties(id: number, ports: readonly number[], folder: string): string {
   const port = ports[id - 1] as number
-  const voters = ports.map((each, at) => `${at + 1}@127.0.0.1:${each + PEER_PORT_DISTANCE}`).join(',')
+  const voters = ports.map((each, at) => `${at + 1}@127.0.0.1:${peerPort(each)}`).join(',')
   const replicas = Math.min(3, ports.length)
   return [
     '# Written by millrace dev.',
     'process.roles=broker,controller',
     `node.id=${id}`,
     `controller.quorum.voters=${voters}`,
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${port + PEER_PORT_DISTANCE}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${peerPort(port)}`,
     `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
     'controller.listener.names=CONTROLLER',
     'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
@@ -62,7 +66,7 @@ export async function startInProcess(options: DevOptions, port: number): Promise
   )
   if (config === null) throw new MillraceError('CONFIG_INVALID', problems.map(({ message }) => message).join('\n'))
   const logger = { pretty: true, level: options.verbose === true ? ('info' as const) : ('warn' as const) }
-  const world = folder === null ? inMemory(logger) : productionWorld({ logger })
+  const world = folder === null ? inMemory(logger) : productionWorld({ logger, node: 1 })
   const node = await startNode(world, config)
   return { folder, persistent: folder !== null, ready: node.ready, stop: () => node.stop() }
 }

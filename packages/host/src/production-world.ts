@@ -21,6 +21,8 @@ export const FATAL_EXIT_CODES: Readonly<Record<FatalCode, number>> = {
 /** What differs between processes. */
 export interface ProductionOptions {
   readonly logger?: LoggerOptions
+  /** Named in the lines of the raft store and in the last line of all; `startNode` adds it to those of the node itself. */
+  readonly node?: number
   readonly tcp?: TcpOptions
   /** Ends the process; `process.exit` when absent. It must not return. */
   readonly exit?: (code: number) => never
@@ -31,6 +33,7 @@ export function productionWorld(options: ProductionOptions = {}): World {
   const clock = new SystemClock()
   const timers = new SystemTimers(clock)
   const log = processLogger(options.logger)
+  const own = options.node === undefined ? log : log.child({ node: options.node })
   return {
     clock,
     timers,
@@ -38,10 +41,10 @@ export function productionWorld(options: ProductionOptions = {}): World {
     disk: new NodeDisk(),
     peers: new GrpcPeers(),
     streams: new TcpStreams(options.tcp),
-    raftStore: new LevelStoreFactory({ timers, log }),
+    raftStore: new LevelStoreFactory({ timers, log: own }),
     compute: new NodeCompute(),
     log,
-    fatal: fatalExit(clock, log, options.exit ?? process.exit),
+    fatal: fatalExit(clock, own, options.exit ?? process.exit),
   }
 }
 

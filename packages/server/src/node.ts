@@ -35,8 +35,9 @@ export interface Node {
  * roles. Rejects with a `MillraceError` that tells the way out; then nothing is left running.
  */
 export async function startNode(world: World, config: NodeConfig): Promise<Node> {
-  const directories = await openDirectories(world, [...new Set([...config.logDirs, config.metadataDir])], config.nodeId)
-  const node = new RunningNode({ ...world, log: world.log.child({ node: config.nodeId }) }, config, directories)
+  const own = { ...world, log: world.log.child({ node: config.nodeId }) }
+  const directories = await openDirectories(own, [...new Set([...config.logDirs, config.metadataDir])], config.nodeId)
+  const node = new RunningNode(own, config, directories)
   await node.start()
   return node
 }

@@ -1,4 +1,4 @@
-import { MillraceError, type World } from '@millrace/base'
+import { type Logger, MillraceError } from '@millrace/base'
 import { productionWorld } from '@millrace/host'
 import { type Node, type NodeConfig, readNodeConfig, startNode } from '@millrace/server'
 import { readFileSync } from 'node:fs'
@@ -13,13 +13,14 @@ interface ServerOptions {
 /** Runs one node until a signal stops it. */
 export async function server(options: ServerOptions): Promise<void> {
   const { config, withoutEffect } = readConfig(options.config, options.override ?? [])
-  const world = productionWorld({ logger: { pretty: options.pretty === true } })
-  if (withoutEffect.length > 0) world.log.warn({ keys: withoutEffect }, 'settings of Kafka that have no effect here')
+  const world = productionWorld({ logger: { pretty: options.pretty === true }, node: config.nodeId })
+  const log = world.log.child({ node: config.nodeId })
+  if (withoutEffect.length > 0) log.warn({ keys: withoutEffect }, 'settings of Kafka that have no effect here')
   const started = performance.now()
   const node = await startNode(world, config)
-  stopAtSignal(world, node)
+  stopAtSignal(log, node)
   await node.ready
-  world.log.info(
+  log.info(
     {
       ms: Math.round(performance.now() - started),
       listeners: config.listeners.map(({ advertised }) => `${advertised.host}:${advertised.port}`),
@@ -57,16 +58,16 @@ function readFile(path: string): string {
 }
 
 /** The first signal stops the node in order, the second one ends the process at once. */
-function stopAtSignal(world: World, node: Node): void {
+function stopAtSignal(log: Logger, node: Node): void {
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(130)
     stopping = true
-    world.log.info({ signal }, 'node stopping')
+    log.info({ signal }, 'node stopping')
     node.stop().then(
       () => process.exit(0),
       (error: unknown) => {
-        world.log.error({ error: String(error) }, 'node did not stop cleanly')
+        log.error({ error: String(error) }, 'node did not stop cleanly')
         process.exit(1)
       },
     )
