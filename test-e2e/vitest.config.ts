@@ -1,5 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { include: ['test-e2e/test/**/*.test.ts'], testTimeout: 300_000, hookTimeout: 600_000, fileParallelism: false },
+  test: {
+    include: ['test-e2e/test/containers.test.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+    fileParallelism: false,
+  },
 })

@@ -1,7 +1,7 @@
 // A cluster of real processes on loopback, for tests that kill them.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -11,39 +11,70 @@ import { createClient } from '@millrace/client'
 import { freePorts } from './ports.ts'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+/** The command line's entry. */
+export const MAIN = join(root, 'packages/cli/src/main.ts')
+
+/** What a node wrote to standard output: one JSON object a line. */
+export interface LogLine {
+  readonly level: string
+  readonly time: string
+  readonly node: number
+  readonly event: string
+  readonly [field: string]: unknown
+}
 
 /** One node: its files stay when its process dies. */
 export class NodeProcess {
   readonly id: number
   readonly port: number
+  readonly peerPort: number
   readonly configFile: string
-  private readonly logFile: string
+  /** Standard output of all its processes, one after the other. */
+  readonly logFile: string
+  /** Standard error of all its processes. */
+  readonly errorFile: string
+  /** `log.dirs`. */
+  readonly data: string
   private child: ChildProcess | null = null
 
-  constructor(id: number, port: number, folder: string) {
+  constructor(id: number, ports: { port: number; peerPort: number }, folder: string) {
     this.id = id
-    this.port = port
+    this.port = ports.port
+    this.peerPort = ports.peerPort
     this.configFile = join(folder, `n${id}.properties`)
     this.logFile = join(folder, `n${id}.log`)
+    this.errorFile = join(folder, `n${id}.err`)
+    this.data = join(folder, `n${id}`, 'data')
   }
 
   get running(): boolean {
     return this.child !== null && this.child.exitCode === null && this.child.signalCode === null
   }
 
-  start(): void {
-    const child = spawn(
-      process.execPath,
-      [join(root, 'packages/cli/src/main.ts'), 'server', '--config', this.configFile],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    const log = createWriteStream(this.logFile, { flags: 'a' })
-    child.stdout.pipe(log)
-    child.stderr.pipe(log)
-    this.child = child
+  get pid(): number {
+    const pid = this.child?.pid
+    if (pid === undefined || !this.running) throw new Error(`node ${this.id} does not run`)
+    return pid
   }
 
-  /** Returns once the process is gone. */
+  get exitCode(): number | null {
+    return this.child?.exitCode ?? null
+  }
+
+  start(): void {
+    // Files, not pipes: what a process wrote before it was killed is there, and a paused test cannot hold it up.
+    const out = openSync(this.logFile, 'a')
+    const err = openSync(this.errorFile, 'a')
+    // The channel ends a node that this process left behind.
+    this.child = spawn(process.execPath, [MAIN, 'server', '--config', this.configFile], {
+      stdio: ['ignore', out, err, 'ipc'],
+    })
+    this.child.channel?.unref()
+    closeSync(out)
+    closeSync(err)
+  }
+
+  /** Returns once the process is gone; at once for a signal that ends nothing. */
   async kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     const child = this.child
     if (child === null || !this.running) return
@@ -54,11 +85,48 @@ export class NodeProcess {
 
   /** Resolves once the port of the clients answers. */
   async listening(timeoutMs = 30_000): Promise<void> {
+    await this.until(() => answers(this.port), 'listen', timeoutMs)
+  }
+
+  /** Resolves with the node's exit code, for a start that is expected to fail. */
+  async ended(timeoutMs = 30_000): Promise<number | null> {
+    const child = this.child as ChildProcess
+    if (this.running) {
+      const late = AbortSignal.timeout(timeoutMs)
+      await once(child, 'exit', { signal: late }).catch(() => {
+        throw new Error(`node ${this.id} still ran after ${timeoutMs} ms`)
+      })
+    }
+    return child.exitCode
+  }
+
+  /** The lines that its processes wrote to standard output. */
+  output(): string[] {
+    if (!existsSync(this.logFile)) return []
+    return readFileSync(this.logFile, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+  }
+
+  /** Everything that its processes logged, from line `from` on; throws at a line that is no JSON. */
+  lines(from = 0): LogLine[] {
+    return this.output()
+      .slice(from)
+      .map((line) => JSON.parse(line) as LogLine)
+  }
+
+  /** What its processes wrote to standard error. */
+  errors(): string {
+    return existsSync(this.errorFile) ? readFileSync(this.errorFile, 'utf8') : ''
+  }
+
+  private async until(reached: () => Promise<boolean>, what: string, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs
-    while (!(await answers(this.port))) {
-      if (!this.running) throw new Error(`node ${this.id} ended before it listened; its log is ${this.logFile}`)
+    while (!(await reached())) {
+      if (!this.running)
+        throw new Error(`node ${this.id} ended before it could ${what}; its log is ${this.logFile}\n${this.errors()}`)
       if (Date.now() > deadline)
-        throw new Error(`node ${this.id} did not listen within ${timeoutMs} ms; its log is ${this.logFile}`)
+        throw new Error(`node ${this.id} did not ${what} within ${timeoutMs} ms; its log is ${this.logFile}`)
       await sleep(20)
     }
   }
@@ -75,7 +143,7 @@ function answers(port: number): Promise<boolean> {
   })
 }
 
-/** Three (or `count`) nodes with both roles, replication 3, min.insync.replicas 2, in a temporary folder. */
+/** Three (or `count`) nodes with both roles in a temporary folder. */
 export class ProcessCluster {
   readonly nodes: readonly NodeProcess[]
   readonly folder: string
@@ -85,32 +153,45 @@ export class ProcessCluster {
     this.nodes = nodes
   }
 
-  static async start(count = 3, lines: readonly string[] = []): Promise<ProcessCluster> {
+  /** Writes the properties files, with `lines` after the usual ones, and starts nothing. */
+  static async prepare(count = 3, lines: readonly string[] = []): Promise<ProcessCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
     const ports = await freePorts(count * 2)
-    const voters = Array.from({ length: count }, (_, at) => `${at + 1}@127.0.0.1:${ports[count + at]}`).join(',')
-    const nodes = Array.from({ length: count }, (_, at) => new NodeProcess(at + 1, ports[at] as number, folder))
+    const nodes = Array.from(
+      { length: count },
+      (_, at) => new NodeProcess(at + 1, { port: ports[at] as number, peerPort: ports[count + at] as number }, folder),
+    )
+    const voters = nodes.map(({ id, peerPort }) => `${id}@127.0.0.1:${peerPort}`).join(',')
     for (const node of nodes) {
-      mkdirSync(join(folder, `n${node.id}`))
+      mkdirSync(dirname(node.data))
       const own = [
         'process.roles=broker,controller',
         `node.id=${node.id}`,
         `controller.quorum.voters=${voters}`,
-        `listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${ports[count + node.id - 1]}`,
+        `listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.peerPort}`,
         `advertised.listeners=PLAINTEXT://127.0.0.1:${node.port}`,
         'controller.listener.names=CONTROLLER',
         'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-        `log.dirs=${join(folder, `n${node.id}`, 'data')}`,
+        `log.dirs=${node.data}`,
         ...lines,
       ]
       writeFileSync(node.configFile, `${own.join('\n')}\n`)
     }
-    const cluster = new ProcessCluster(folder, nodes)
-    for (const node of nodes) node.start()
-    await Promise.all(nodes.map((node) => node.listening()))
-    await using client = createClient({ bootstrap: cluster.bootstrap })
-    await client.admin.waitForBrokers(count)
+    return new ProcessCluster(folder, nodes)
+  }
+
+  static async start(count = 3, lines: readonly string[] = []): Promise<ProcessCluster> {
+    const cluster = await ProcessCluster.prepare(count, lines)
+    await cluster.startAll()
     return cluster
+  }
+
+  /** Starts every node that does not run, and resolves once all brokers are known to the cluster. */
+  async startAll(): Promise<void> {
+    for (const node of this.nodes) if (!node.running) node.start()
+    await Promise.all(this.nodes.map((node) => node.listening()))
+    await using client = createClient({ bootstrap: this.bootstrap })
+    await client.admin.waitForBrokers(this.nodes.length)
   }
 
   get bootstrap(): string[] {
@@ -123,9 +204,10 @@ export class ProcessCluster {
     return node
   }
 
-  /** Stops every process and removes the folder, unless `keep` leaves it for a look. */
-  async stop(keep = false): Promise<void> {
+  /** Stops every process and removes the folder, unless `keep` (or MILLRACE_KEEP) leaves it for a look. */
+  async stop(keep = process.env['MILLRACE_KEEP'] !== undefined): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill('SIGKILL')))
-    if (!keep) rmSync(this.folder, { recursive: true, force: true })
+    if (keep) process.stdout.write(`the files and logs of the nodes are in ${this.folder}\n`)
+    else rmSync(this.folder, { recursive: true, force: true })
   }
 }
