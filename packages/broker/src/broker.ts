@@ -56,6 +56,10 @@ export function createBroker(world: World, config: BrokerConfig): Broker {
   return new BrokerNode(world, config)
 }
 
+/** A new controller is there well within this time, if a quorum is left to elect one. */
+const LONELY_DRAIN_US = 4_000_000
+const LONELY_LOOK_US = 250_000
+
 type Phase = 'new' | 'opening' | 'starting' | 'running' | 'draining' | 'stopped'
 
 /** So long the making of folders may keep a broker from taking leaderships: a disk may be full. */
@@ -85,6 +89,7 @@ class BrokerNode
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
   private drainTimer: Timer | null = null
+  private lonelyTimer: Timer | null = null
   private appliedAtUs = 0
 
   constructor(world: World, config: BrokerConfig) {
@@ -133,10 +138,19 @@ class BrokerNode
     if (this.phase === 'opening') return
     if (this.phase !== 'running' || !this.membership.applied) return this.finish()
     this.phase = 'draining'
-    this.world.log.info({ node: this.brokerId }, 'handing leaderships over before the stop')
+    this.world.log.info({}, 'handing leaderships over before the stop')
     this.membership.heartbeatSoon()
     const timeout = this.config.controlledShutdownTimeoutMs * 1000
     this.drainTimer = this.world.timers.after(timeout, () => this.drainTimedOut())
+    this.watchForController(0)
+  }
+
+  /** Without a controller nobody takes the leaderships: a quorum that is gone must not hold up the stop of its last nodes. */
+  private watchForController(lonelyUs: number): void {
+    if (this.phase !== 'draining') return
+    if (lonelyUs >= LONELY_DRAIN_US) return this.drainTimedOut()
+    const alone = this.membership.connected ? 0 : lonelyUs + LONELY_LOOK_US
+    this.lonelyTimer = this.world.timers.after(LONELY_LOOK_US, () => this.watchForController(alone))
   }
 
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
@@ -199,13 +213,13 @@ class BrokerNode
 
   mayShutDown(): void {
     if (this.phase !== 'draining') return
-    this.world.log.info({ node: this.brokerId }, 'leaderships handed over')
+    this.world.log.info({}, 'leaderships handed over')
     this.finish()
   }
 
   private drainTimedOut(): void {
     if (this.phase !== 'draining') return
-    this.world.log.warn({ node: this.brokerId }, 'stopping without having handed all leaderships over')
+    this.world.log.warn({}, 'stopping without having handed all leaderships over')
     this.finish()
   }
 
@@ -215,6 +229,7 @@ class BrokerNode
     this.phase = 'stopped'
     this.upkeep.end()
     this.drainTimer?.cancel()
+    this.lonelyTimer?.cancel()
     this.work.write()
     this.lanes.flush()
     this.set.end()
@@ -226,7 +241,7 @@ class BrokerNode
     this.started(null)
     this.writeEpoch(() =>
       this.own.close((clean) => {
-        this.world.log.info({ node: this.brokerId, clean }, 'broker stopped')
+        this.world.log.info({ clean }, 'broker stopped')
         const done = this.stopDone
         this.stopDone = null
         done?.(null)

@@ -233,8 +233,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
   }
 
   registrationRefused({ error, message, retriable }: FrameOf<'registrationRefused'>): void {
-    const { nodeId } = this.host.config
-    this.host.world.log.error({ node: nodeId, error: errorName(error), message, retriable }, 'registration refused')
+    this.host.world.log.error({ error: errorName(error), message, retriable }, 'registration refused')
     if (retriable) return
     this.host.registrationFailed(
       new MillraceError('REQUEST_REFUSED', `The controller refuses this broker: ${message} (${errorName(error)}).`),

@@ -181,6 +181,16 @@ describe('a cluster of three nodes', () => {
     expect(await readAll(cluster)).toEqual([])
   })
 
+  it('stops node by node, the last ones although nobody is left to take over', async () => {
+    await using cluster = await createTestCluster({ nodes: 3 })
+    await cluster.client.admin.createTopic({ name: TOPIC, partitions: 1 })
+    await write(cluster, 0, 10)
+    for (const id of [1, 2, 3]) await cluster.stop(id)
+    await Promise.all([1, 2, 3].map((id) => cluster.start(id)))
+    await inSync(cluster, 3)
+    expect((await readAll(cluster)).map(text)).toEqual(numbered(10))
+  })
+
   it('survives the loss of the active controller', async () => {
     await using cluster = await createTestCluster({ nodes: 3 })
     await cluster.client.admin.createTopic({ name: TOPIC, partitions: 1 })

@@ -1,7 +1,7 @@
 import { MillraceError } from '@millrace/base'
 import { createClient } from '@millrace/client'
 import { createServer } from 'node:net'
-import { type DevCluster, type DevOptions, PEER_PORT_DISTANCE, startInProcess, startProcesses } from '../dev-cluster.ts'
+import { type DevCluster, type DevOptions, peerPort, startInProcess, startProcesses } from '../dev-cluster.ts'
 import { box, printJson } from '../output.ts'
 
 /** A cluster for development: one node in this process, or several processes; ready when the first topic can be read. */
@@ -10,8 +10,12 @@ export async function dev(options: DevOptions): Promise<void> {
     throw new MillraceError('CONFIG_INVALID', `${options.nodes} nodes are not possible.`, {
       fix: 'Choose 1 to 9 with --nodes.',
     })
+  if (options.port < 1 || options.port + options.nodes > 65_536)
+    throw new MillraceError('CONFIG_INVALID', `There is no port ${options.port + options.nodes - 1}.`, {
+      fix: 'Choose a port from 1 to 65535 with --port.',
+    })
   const ports = Array.from({ length: options.nodes }, (_, at) => options.port + at)
-  for (const port of ports.flatMap((port) => [port, port + PEER_PORT_DISTANCE])) await checkFree(port)
+  for (const port of ports.flatMap((port) => [port, peerPort(port)])) await checkFree(port)
   const started = performance.now()
   const cluster =
     options.nodes === 1 ? await startInProcess(options, ports[0] as number) : await startProcesses(options, ports)
