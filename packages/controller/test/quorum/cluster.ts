@@ -38,6 +38,8 @@ export class Cluster {
   readonly network = new DirectNetwork()
   readonly log = new MemoryLogger(100_000)
   readonly members = new Map<number, TestMember>()
+  /** Told when a node learns its cluster's id, in that very moment. */
+  onFormed: (id: number) => void = () => {}
   readonly #machines = new Map<number, Machine>()
   readonly #options: ClusterOptions
   readonly #random: SeededRandom
@@ -151,7 +153,10 @@ export class Cluster {
       heartbeatMs: 40,
       snapshotMaxBytes: this.#options.snapshotMaxBytes ?? 1_000_000,
     }
-    holder.member = new TestMember(world, config, (clusterId) => (machine.clusterId = clusterId))
+    holder.member = new TestMember(world, config, (clusterId) => {
+      machine.clusterId = clusterId
+      this.onFormed(id)
+    })
     return holder.member
   }
 }

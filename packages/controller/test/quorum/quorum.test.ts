@@ -19,16 +19,20 @@ function voterIds(member: TestMember): readonly number[] {
   return member.quorum.status.voters.map(({ id }) => id).toSorted((a, b) => a - b)
 }
 
+function content(of: Cluster, id: number, path: string): Uint8Array {
+  const file = of.machine(id).disk.openNow(path, 'read')
+  const bytes = new Uint8Array(file.size)
+  file.readNow(0, bytes)
+  return bytes
+}
+
 /** Changes one byte in the middle of a file. */
 function flip(of: Cluster, id: number, path: string): void {
-  const { disk } = of.machine(id)
-  const old = disk.openNow(path, 'read')
-  const content = new Uint8Array(old.size)
-  old.readNow(0, content)
-  const middle = content.length >> 1
-  content[middle] = (content[middle] as number) ^ 1
-  const file = disk.openNow(path, 'create')
-  file.appendNow([content])
+  const bytes = content(of, id, path)
+  const middle = bytes.length >> 1
+  bytes[middle] = (bytes[middle] as number) ^ 1
+  const file = of.machine(id).disk.openNow(path, 'create')
+  file.appendNow([bytes])
 }
 
 function futureSnapshot(): Uint8Array {
@@ -197,12 +201,16 @@ describe('a formation', () => {
 
   it('goes on without its author, whose disk is lost before anybody heard more than the beginning', async () => {
     const three = cluster({ nodes: 3 })
+    three.onFormed = (): void => {
+      if (three.members.has(1) && three.machine(2).clusterId !== null && three.machine(3).clusterId !== null)
+        three.kill(1)
+    }
     three.start()
-    await three.until(() => three.machine(2).clusterId !== null && three.machine(3).clusterId !== null, 'the beginning')
+    await three.until(() => !three.members.has(1), 'the beginning')
     const clusterId = three.machine(2).clusterId
-    three.kill(1)
     three.wipe(1)
     three.start(1)
+    three.onFormed = (): void => {}
     await three.commit('x')
     expect(three.machine(1).clusterId).toBe(clusterId)
   })
@@ -374,6 +382,24 @@ describe('snapshots', () => {
       'the swap',
     )
     expect(three.member(victim).applied.length).toBe(61)
+  })
+
+  it('count when a crash came between the fetch and the restart of the log', async () => {
+    const three = cluster({ nodes: 3, snapshotMaxBytes: 2000 })
+    three.start()
+    await three.leads()
+    const away = three.ids.find((id) => id !== three.leader?.id) as number
+    const other = three.ids.find((id) => id !== three.leader?.id && id !== away) as number
+    await fill(three, 0, 3)
+    three.kill(away)
+    await fill(three, 3, 60)
+    const newest = (await snapshots(three, other)).at(-1) as string
+    const file = three.machine(away).disk.openNow(`/meta/quorum/${newest}`, 'create')
+    file.appendNow([content(three, other, `/meta/quorum/${newest}`)])
+    three.start(away)
+    await three.commit('after')
+    expect(three.member(away).restores).toBe(1)
+    expect(three.member(away).applied.length).toBe(61)
   })
 
   it('that are flipped are put aside for the one before and the log', async () => {

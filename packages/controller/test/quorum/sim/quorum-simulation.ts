@@ -1,4 +1,5 @@
 import { MemoryLogger, SeededRandom } from '@millrace/host'
+import type { RaftFrame } from '@millrace/rpc'
 import type { Leadership } from '../../../src/quorum/types.ts'
 import { Schedule } from './schedule.ts'
 import { SimNetwork } from './sim-network.ts'
@@ -35,6 +36,8 @@ export class QuorumSimulation {
   #lastIndex = 0
   readonly #leaders = new Map<number, number>()
   #clusterIds = new Set<string>()
+  /** What each identity acknowledged, whatever became of its disk. */
+  readonly #acknowledged = new Map<string, number>()
   #lives = 0
   #proposals = 0
   #waitsForSwap: number | null = null
@@ -69,6 +72,17 @@ export class QuorumSimulation {
       this.#work()
       if (this.#random(100) < this.#faults) this.#fault()
     }
+  }
+
+  /** How long, in virtual time, a group without any fault has no leader once its leader is gone. */
+  failoverMs(): number {
+    for (let id = 1; id <= this.size; id++) this.#start(id)
+    while (!this.#whole()) this.#run(STEP_US)
+    const former = this.#leader() as SimNode
+    const before = this.schedule.nowUs
+    this.#crash(former, false)
+    while (this.#leader() === null) this.#run(1000)
+    return (this.schedule.nowUs - before) / 1000
   }
 
   /** No more faults: everybody must come to agree and to serve. */
@@ -121,6 +135,7 @@ export class QuorumSimulation {
       [6, 'stall', () => this.#any()?.stall(this.#random(3_000_000))],
       [6, 'wipe', () => this.#lose((id) => void this.#machines.delete(id), 'wiped')],
       [6, 'damage', () => this.#lose((id) => this.#machine(id).stores.damage(), 'damaged')],
+      [3, 'forget', () => this.#lose((id) => this.#machine(id).stores.forget(), 'forgot')],
       [12, 'flip', () => this.#flip()],
       [4, 'stop', () => this.#stop()],
     ]
@@ -253,6 +268,23 @@ export class QuorumSimulation {
     committed: (node, index, term, text) => this.#committed(node, index, term, text),
     restored: (node, index, state) => this.#checkState(node, index, state),
     leadership: (node, state) => this.#lead(node, state),
+    sent: (node, directoryId, frame) => this.#sent(node, directoryId, frame),
+  }
+
+  /** What a message promises must be durable, and who votes must still have what it acknowledged and others committed. */
+  #sent(node: SimNode, directoryId: string, frame: RaftFrame): void {
+    if (frame.kind === 'formation' || frame.kind === 'preVote' || frame.kind === 'preVoteReply') return
+    const { term, lastIndex } = node.machine.stores.durable
+    if (frame.term > term) throw new Error(`node ${node.id} speaks of term ${frame.term}, durable is ${term}`)
+    const identity = `${node.id}/${directoryId}`
+    const held = Math.max(lastIndex, node.index)
+    const acknowledged = this.#acknowledged.get(identity) ?? 0
+    if (frame.kind === 'appendReply' && frame.success) {
+      if (frame.index > held) throw new Error(`node ${node.id} acknowledges ${frame.index}, durable is ${lastIndex}`)
+      this.#acknowledged.set(identity, Math.max(acknowledged, frame.index))
+    }
+    if (frame.kind === 'voteReply' && frame.granted && Math.min(acknowledged, this.#lastIndex) > held)
+      throw new Error(`${identity} votes, and forgot what it acknowledged up to ${acknowledged}`)
   }
 
   #committed(node: SimNode, index: number, term: number, text: string): void {

@@ -1,6 +1,18 @@
-import { randomUuid, type FatalCode, type Random, type Timer, type Uuid, type World } from '@millrace/base'
+import {
+  randomUuid,
+  type Accepted,
+  type FatalCode,
+  type Lane,
+  type PeerStream,
+  type Peers,
+  type Random,
+  type Refusal,
+  type Timer,
+  type Uuid,
+  type World,
+} from '@millrace/base'
 import { MemoryLogger, SeededRandom } from '@millrace/host'
-import { Hello } from '@millrace/rpc'
+import { Hello, RaftFrame } from '@millrace/rpc'
 import { createQuorum } from '../../../src/quorum/quorum.ts'
 import type { Leadership, Quorum, QuorumConfig } from '../../../src/quorum/types.ts'
 import type { Schedule } from './schedule.ts'
@@ -30,6 +42,8 @@ export interface SimHooks {
   committed(node: SimNode, index: number, term: number, text: string): void
   restored(node: SimNode, index: number, state: SimState): void
   leadership(node: SimNode, state: Leadership): void
+  /** A frame leaves on the control lane, as this identity. */
+  sent(node: SimNode, directoryId: string, frame: RaftFrame): void
 }
 
 /** A state machine in a line: how many texts were applied, and a hash over all of them. */
@@ -82,7 +96,7 @@ export class SimNode {
     })
     world.peers.listen(
       { host: 'sim', port: id },
-      (hello, lane, stream) => this.quorum.accept(Hello.decode(hello), lane, stream),
+      (hello, lane, stream) => this.#accept(Hello.decode(hello), lane, stream),
       () => this.quorum.start(),
     )
   }
@@ -129,6 +143,38 @@ export class SimNode {
       batch()
   }
 
+  #accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
+    const seen: { directoryId: string } = { directoryId: '' }
+    const answer = this.quorum.accept(hello, lane, lane === 'control' ? this.#inspected(stream, seen) : stream)
+    if ('hello' in answer) seen.directoryId = Hello.decode(answer.hello).incarnationId
+    return answer
+  }
+
+  #inspected(stream: PeerStream, as: { readonly directoryId: string }): PeerStream {
+    return {
+      get queuedBytes() {
+        return stream.queuedBytes
+      },
+      send: (frame) => {
+        this.#parts.hooks.sent(this, as.directoryId, RaftFrame.decode(frame))
+        return stream.send(frame)
+      },
+      close: (reason) => stream.close(reason),
+    }
+  }
+
+  #peers(host: Host): Peers {
+    const peers = this.#parts.network.peers(host)
+    return {
+      ...peers,
+      open: (to, lane, hello, handler) => {
+        const stream = peers.open(to, lane, hello, handler)
+        if (lane !== 'control') return stream
+        return this.#inspected(stream, { directoryId: Hello.decode(hello).incarnationId })
+      },
+    }
+  }
+
   #commit(index: number, term: number, text: string): void {
     if (index <= this.index) throw new Error(`node ${this.id} was handed ${index} after ${this.index}`)
     this.index = index
@@ -159,7 +205,7 @@ export class SimNode {
   }
 
   #world(host: Host): World {
-    const { schedule, network, machine, log, seed } = this.#parts
+    const { schedule, machine, log, seed } = this.#parts
     return {
       clock: { monotonicUs: () => schedule.nowUs, wallMs: () => Math.floor(schedule.nowUs / 1000) },
       timers: {
@@ -168,7 +214,7 @@ export class SimNode {
       },
       random: new SeededRandom(seed),
       disk: machine.disk.open(this.later),
-      peers: network.peers(host),
+      peers: this.#peers(host),
       streams: { listen: () => {}, connect: () => unused() },
       raftStore: machine.stores.factory(this.later),
       compute: { inflate: () => unused() },

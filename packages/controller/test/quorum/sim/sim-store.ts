@@ -40,6 +40,18 @@ export class SimStores {
       this.#logs.set(path, { hardState: log.hardState, firstIndex: 1, entries: [], damage: 'a block is flipped' })
   }
 
+  /** The folder of the stores is gone. */
+  forget(): void {
+    this.#logs.clear()
+  }
+
+  /** What is durable of the newest store: the highest term of a hard state, and the last index. */
+  get durable(): { readonly term: number; readonly lastIndex: number } {
+    const log = [...this.#logs.values()].at(-1)
+    if (log === undefined) return { term: 0, lastIndex: 0 }
+    return { term: log.hardState?.term ?? 0, lastIndex: log.firstIndex + log.entries.length - 1 }
+  }
+
   factory(later: Later): RaftStoreFactory {
     return {
       open: (path, done) => {
