@@ -38,7 +38,7 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 30_000
 
 /** A raw connection. Answers are matched by correlation id. */
 export class Wire {

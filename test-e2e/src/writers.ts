@@ -30,13 +30,16 @@ export class KafkaJsWriter implements NumberedWriter {
   failures = 0
   private readonly producer: Producer
   private readonly topic: string
-  readonly prefix: string
+  readonly prefix = 'js'
   private stopped = false
   private running: Promise<void> = Promise.resolve()
 
-  constructor(bootstrap: readonly string[], topic: string, prefix = 'js') {
+  /**
+   * A request that is not answered makes kafkajs try the same node again until its metadata is `metadataMaxAgeMs` old: the default is right
+   * for connections that break, a test with a silent node wants less.
+   */
+  constructor(bootstrap: readonly string[], topic: string, metadataMaxAgeMs = 60_000) {
     this.topic = topic
-    this.prefix = prefix
     const retry = { initialRetryTime: 20, maxRetryTime: 50, factor: 0, multiplier: 1, retries: 1_000 }
     const kafka = new Kafka({
       clientId: 'writer',
@@ -50,7 +53,7 @@ export class KafkaJsWriter implements NumberedWriter {
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
       retry,
-      metadataMaxAge: 60_000,
+      metadataMaxAge: metadataMaxAgeMs,
     })
   }
 
