@@ -36,8 +36,8 @@ export class QuorumSimulation {
   #lastIndex = 0
   readonly #leaders = new Map<number, number>()
   #clusterIds = new Set<string>()
-  /** What each identity acknowledged, whatever became of its disk. */
-  readonly #acknowledged = new Map<string, number>()
+  /** What each identity acknowledged, as index and term of the entry, whatever became of its disk. */
+  readonly #acknowledged = new Map<string, Map<number, number>>()
   #lives = 0
   #proposals = 0
   #waitsForSwap: number | null = null
@@ -278,13 +278,21 @@ export class QuorumSimulation {
     if (frame.term > term) throw new Error(`node ${node.id} speaks of term ${frame.term}, durable is ${term}`)
     const identity = `${node.id}/${directoryId}`
     const held = Math.max(lastIndex, node.index)
-    const acknowledged = this.#acknowledged.get(identity) ?? 0
     if (frame.kind === 'appendReply' && frame.success) {
       if (frame.index > held) throw new Error(`node ${node.id} acknowledges ${frame.index}, durable is ${lastIndex}`)
-      this.#acknowledged.set(identity, Math.max(acknowledged, frame.index))
+      const acknowledged = this.#acknowledged.get(identity) ?? new Map<number, number>()
+      acknowledged.set(frame.index, node.machine.stores.termAt(frame.index))
+      this.#acknowledged.set(identity, acknowledged)
     }
-    if (frame.kind === 'voteReply' && frame.granted && Math.min(acknowledged, this.#lastIndex) > held)
-      throw new Error(`${identity} votes, and forgot what it acknowledged up to ${acknowledged}`)
+    if (frame.kind === 'voteReply' && frame.granted && this.#owes(identity) > held)
+      throw new Error(`${identity} votes, and forgot that it acknowledged ${this.#owes(identity)}`)
+  }
+
+  /** The last committed entry that this identity acknowledged. */
+  #owes(identity: string): number {
+    const acknowledged = [...(this.#acknowledged.get(identity) ?? [])]
+    const committed = acknowledged.filter(([index, term]) => this.#truth.get(index)?.term === term)
+    return Math.max(0, ...committed.map(([index]) => index))
   }
 
   #committed(node: SimNode, index: number, term: number, text: string): void {

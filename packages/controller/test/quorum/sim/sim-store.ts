@@ -52,6 +52,12 @@ export class SimStores {
     return { term: log.hardState?.term ?? 0, lastIndex: log.firstIndex + log.entries.length - 1 }
   }
 
+  /** The term of an entry of the newest store; -1 for one that it does not hold. */
+  termAt(index: number): number {
+    const log = [...this.#logs.values()].at(-1)
+    return log?.entries[index - log.firstIndex]?.term ?? -1
+  }
+
   factory(later: Later): RaftStoreFactory {
     return {
       open: (path, done) => {
