@@ -66,6 +66,11 @@ export class ClusterView {
     throw last
   }
 
+  /** Asks one node. */
+  askNode<T>(id: number, use: (wire: Wire) => Promise<T>): Promise<T> {
+    return withWire(this.cluster.node(id).port, use)
+  }
+
   async partition(topic: string, partition = 0): Promise<PartitionView> {
     const { topics } = await this.ask((wire) => wire.metadata([topic]))
     const found = topics[0]?.partitions.find(({ partitionIndex }) => partitionIndex === partition)
