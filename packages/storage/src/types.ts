@@ -179,7 +179,7 @@ export interface LogDirectoryOptions {
   readonly flushMode: FlushMode
   /** Appends are refused while less than this is free. */
   readonly reserveBytes: number
-  /** Memory that recent appends may pin, whole network buffers counted. 32 MiB unless given. */
+  /** Memory for copies of recent appends, from which the tail is read. 32 MiB unless given. */
   readonly tailCacheBytes?: number
   /** Memory for the indexes of older segments that reads need. 16 MiB unless given. */
   readonly indexCacheBytes?: number
