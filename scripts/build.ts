@@ -20,13 +20,18 @@ function compileFolder(from: string, to: string): number {
     else if (name.endsWith('.ts') && !name.endsWith('.d.ts')) {
       writeFileSync(join(to, name.replace(/\.ts$/, '.js')), compile(readFileSync(path, 'utf8')))
       files++
-    } else if (!name.endsWith('.d.ts')) cpSync(path, join(to, name))
+    } else if (name.endsWith('.js')) writeFileSync(join(to, name), compiledImports(readFileSync(path, 'utf8')))
+    else if (!name.endsWith('.d.ts')) cpSync(path, join(to, name))
   }
   return files
 }
 
 function compile(source: string): string {
-  return stripTypeScriptTypes(source).replace(/((?:from|import)\s*\(?\s*['"]\.{1,2}\/[^'"]*)\.ts(['"])/g, '$1.js$2')
+  return compiledImports(stripTypeScriptTypes(source))
+}
+
+function compiledImports(source: string): string {
+  return source.replace(/((?:from|import)\s*\(?\s*['"]\.{1,2}\/[^'"]*)\.ts(['"])/g, '$1.js$2')
 }
 
 interface Manifest {

@@ -12,8 +12,8 @@ const PNPM = '11.28.11'
 const NODE_MAJOR = 24
 
 const COMMANDS = {
-  start: ['packages/cli/src/main.ts', 'dev', '-n', '3'],
-  millrace: ['packages/cli/src/main.ts'],
+  start: ['packages/cli/src/main.js', 'dev', '-n', '3'],
+  millrace: ['packages/cli/src/main.js'],
   test: ['scripts/check.ts', '--all'],
   check: ['scripts/check.ts'],
   'e2e:containers': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.config.ts'],

@@ -12,7 +12,7 @@ import { freePorts } from './ports.ts'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** The command line's entry. */
-export const MAIN = join(root, 'packages/cli/src/main.ts')
+export const MAIN = join(root, 'packages/cli/src/main.js')
 
 /** What a node wrote to standard output: one JSON object a line. */
 export interface LogLine {

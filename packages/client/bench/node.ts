@@ -25,7 +25,7 @@ function isFree(port: number): Promise<boolean> {
 
 /** A node in memory, in a process of its own so that it does not share a thread with what is measured. */
 export async function startNode(): Promise<BenchNode> {
-  const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url))
+  const main = fileURLToPath(new URL('../../cli/src/main.js', import.meta.url))
   const child = spawn(process.execPath, [main, 'dev', '--json', '--port', String(await freePort())], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
