@@ -1,5 +1,12 @@
 import { MillraceError, type World } from '@millrace/base'
-import { CryptoRandom, type LoggerOptions, memoryWorld, processLogger, productionWorld } from '@millrace/host'
+import {
+  CryptoRandom,
+  lockFolder,
+  type LoggerOptions,
+  memoryWorld,
+  processLogger,
+  productionWorld,
+} from '@millrace/host'
 import { readNodeConfig, startNode } from '@millrace/server'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -67,7 +74,7 @@ export async function startInProcess(options: DevOptions, port: number): Promise
   if (config === null) throw new MillraceError('CONFIG_INVALID', problems.map(({ message }) => message).join('\n'))
   const logger = { pretty: true, level: options.verbose === true ? ('info' as const) : ('warn' as const) }
   const world = folder === null ? inMemory(logger) : productionWorld({ logger, node: 1 })
-  const node = await startNode(world, config)
+  const node = await startNode(world, config, folder === null ? {} : { lock: lockFolder })
   return { folder, persistent: folder !== null, ready: node.ready, stop: () => node.stop() }
 }
 
@@ -123,7 +130,7 @@ function startProcess(id: number, ports: readonly number[], place: { folder: str
   mkdirSync(folder, { recursive: true })
   const file = join(folder, `n${id}.properties`)
   writeFileSync(file, properties(id, ports, join(folder, `n${id}`)))
-  const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
+  const main = fileURLToPath(new URL('./main.js', import.meta.url))
   // A process group of its own, so that Ctrl-C reaches this process alone; the channel tells the node when this process is gone.
   const child = spawn(process.execPath, [main, 'server', '--config', file, ...(verbose ? ['--pretty'] : [])], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

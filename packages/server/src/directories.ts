@@ -1,4 +1,5 @@
 import { isUuid, MillraceError, randomUuid, type Uuid, type World } from '@millrace/base'
+import { FOLDER_LOCK } from '@millrace/host'
 import { listMaking, readText, replaceText } from './disk-text.ts'
 import { parseProperties } from './properties.ts'
 
@@ -11,20 +12,26 @@ export interface FormattedDirectory {
   readonly clusterId: Uuid | null
 }
 
+/** Locks a folder against other processes, or rejects with a `MillraceError` DIRECTORY_LOCKED. */
+export type LockFolder = (path: string) => Promise<unknown>
+
 const META = 'meta.properties'
+/** What may be in a folder that was never formatted. */
+const NEUTRAL: readonly string[] = ['lost+found', `${META}.tmp`, FOLDER_LOCK]
 const FORMAT = 'millrace-1'
 
 /**
- * Reads the identity of every folder and formats the empty ones. Refuses, with the way out, a folder of Apache Kafka's, of another
+ * Reads the identity of every folder, locks it, and formats the empty ones. Refuses, with the way out, a folder of Apache Kafka's, of another
  * node, of another cluster, or one that holds files of somebody else.
  */
 export async function openDirectories(
   world: World,
   paths: readonly string[],
   nodeId: number,
+  lock: LockFolder = async () => undefined,
 ): Promise<readonly FormattedDirectory[]> {
   const found: FormattedDirectory[] = []
-  for (const path of paths) found.push(await openDirectory(world, path, nodeId))
+  for (const path of paths) found.push(await openDirectory(world, path, { nodeId, lock }))
   const clusters = new Set(found.flatMap(({ clusterId }) => (clusterId === null ? [] : [clusterId])))
   if (clusters.size > 1)
     throw foreign(
@@ -40,16 +47,34 @@ export async function openDirectories(
   return found
 }
 
-async function openDirectory(world: World, path: string, nodeId: number): Promise<FormattedDirectory> {
+async function openDirectory(
+  world: World,
+  path: string,
+  { nodeId, lock }: { nodeId: number; lock: LockFolder },
+): Promise<FormattedDirectory> {
+  // Nothing is left behind in a folder that is refused, not even the lock.
+  const found = await lookInto(world, path, nodeId)
+  await lock(path)
+  if (found !== null) return found
+  // Whoever had the lock before may have formatted it meanwhile.
+  return (await lookInto(world, path, nodeId)) ?? format(world, path, nodeId)
+}
+
+/** What the folder says it is; null when it is empty. */
+async function lookInto(world: World, path: string, nodeId: number): Promise<FormattedDirectory | null> {
   const entries = await listMaking(world.disk, path)
   const text = await readText(world.disk, `${path}/${META}`)
   if (text !== null) return readMeta(path, text, nodeId)
-  const strangers = entries.filter(({ name }) => name !== 'lost+found' && name !== `${META}.tmp`)
+  const strangers = entries.filter(({ name }) => !NEUTRAL.includes(name))
   if (strangers.length > 0)
     throw foreign(
       `${path} has no ${META} but is not empty (${strangers[0]?.name}).`,
       'Name an empty folder in log.dirs, or put its meta.properties back if it was lost.',
     )
+  return null
+}
+
+async function format(world: World, path: string, nodeId: number): Promise<FormattedDirectory> {
   const fresh = { path, directoryId: randomUuid(world.random), clusterId: null }
   await writeMeta(world, fresh, nodeId)
   world.log.info({ directory: path, directoryId: fresh.directoryId }, 'folder formatted')

@@ -14,7 +14,7 @@ import {
 import { type Broker, createBroker, createKafkaListener, type KafkaListener } from '@millrace/broker'
 import { type Controller, createController, createQuorum } from '@millrace/controller'
 import { Hello, RpcDecodeError } from '@millrace/rpc'
-import { type FormattedDirectory, openDirectories, writeMeta } from './directories.ts'
+import { type FormattedDirectory, type LockFolder, openDirectories, writeMeta } from './directories.ts'
 import { promised } from './disk-text.ts'
 import { gateStreams } from './gated-streams.ts'
 import type { NodeConfig } from './node-config.ts'
@@ -30,13 +30,20 @@ export interface Node {
   stop(): Promise<void>
 }
 
+/** What only a process of its own needs. */
+export interface StartOptions {
+  /** Called for every folder before anything in it is changed; folders in memory need none. */
+  readonly lock?: LockFolder
+}
+
 /**
  * Starts one node from its configuration in the given world: formats or checks its folders, binds the peer listener, and starts the
  * roles. Rejects with a `MillraceError` that tells the way out; then nothing is left running.
  */
-export async function startNode(world: World, config: NodeConfig): Promise<Node> {
+export async function startNode(world: World, config: NodeConfig, options: StartOptions = {}): Promise<Node> {
   const own = { ...world, log: world.log.child({ node: config.nodeId }) }
-  const directories = await openDirectories(own, [...new Set([...config.logDirs, config.metadataDir])], config.nodeId)
+  const paths = [...new Set([...config.logDirs, config.metadataDir])]
+  const directories = await openDirectories(own, paths, config.nodeId, options.lock)
   const node = new RunningNode(own, config, directories)
   await node.start()
   return node

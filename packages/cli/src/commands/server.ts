@@ -1,5 +1,5 @@
 import { type Logger, MillraceError } from '@millrace/base'
-import { productionWorld } from '@millrace/host'
+import { lockFolder, productionWorld } from '@millrace/host'
 import { type Node, type NodeConfig, readNodeConfig, startNode } from '@millrace/server'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -17,9 +17,10 @@ export async function server(options: ServerOptions): Promise<void> {
   const log = world.log.child({ node: config.nodeId })
   if (withoutEffect.length > 0) log.warn({ keys: withoutEffect }, 'settings of Kafka that have no effect here')
   const started = performance.now()
-  const node = await startNode(world, config)
-  stopAtSignal(log, node)
+  const node = await startNode(world, config, { lock: lockFolder })
+  const stopping = stopAtSignal(log, node)
   await node.ready
+  if (stopping.begun) return
   log.info(
     {
       ms: Math.round(performance.now() - started),
@@ -58,11 +59,11 @@ function readFile(path: string): string {
 }
 
 /** The first signal stops the node in order, the second one ends the process at once. */
-function stopAtSignal(log: Logger, node: Node): void {
-  let stopping = false
+function stopAtSignal(log: Logger, node: Node): { readonly begun: boolean } {
+  const stopping = { begun: false }
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(130)
-    stopping = true
+    if (stopping.begun) process.exit(130)
+    stopping.begun = true
     log.info({ signal }, 'node stopping')
     node.stop().then(
       () => process.exit(0),
@@ -76,4 +77,5 @@ function stopAtSignal(log: Logger, node: Node): void {
   process.on('SIGINT', stop)
   // Started by another process that holds a channel to this one: its end is this node's signal.
   if (process.connected) process.once('disconnect', () => stop('SIGHUP'))
+  return stopping
 }
