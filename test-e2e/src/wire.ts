@@ -33,6 +33,15 @@ export interface FetchAnswer {
   readonly values: readonly string[]
 }
 
+export interface QuorumView {
+  /** The active controller. */
+  readonly leader: number
+  readonly voters: readonly number[]
+  /** The directory id of each voter. */
+  readonly directories: ReadonlyMap<number, string>
+  readonly observers: readonly number[]
+}
+
 interface Waiting {
   readonly resolve: (frame: Uint8Array) => void
   readonly reject: (error: Error) => void
@@ -175,7 +184,7 @@ export class Wire {
   }
 
   /** The active controller and the voters as the quorum has them. */
-  async quorum(): Promise<{ leader: number; voters: readonly number[]; observers: readonly number[] }> {
+  async quorum(): Promise<QuorumView> {
     const answer = await this.ask(DescribeQuorumApi, 2, {
       topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }],
     })
@@ -184,6 +193,7 @@ export class Wire {
     return {
       leader: found.leaderId,
       voters: found.currentVoters.map(({ replicaId }) => replicaId),
+      directories: new Map(found.currentVoters.map((voter) => [voter.replicaId, voter.replicaDirectoryId])),
       observers: found.observers.map(({ replicaId }) => replicaId),
     }
   }
