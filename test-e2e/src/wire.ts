@@ -78,6 +78,27 @@ export class Wire {
     this.socket.destroy()
   }
 
+  /** Takes no answer any more; what the node writes stays in the sockets. */
+  pauseReading(): void {
+    this.socket.pause()
+  }
+
+  /** Bytes that `write` was given and the node did not take. */
+  get unsentBytes(): number {
+    return this.socket.writableLength
+  }
+
+  /** For a port that speaks something else. */
+  discardAnswers(): void {
+    this.socket.removeAllListeners('data')
+    this.socket.resume()
+  }
+
+  /** The frame that answers a request whose bytes were written by hand. */
+  rawAnswer(correlationId: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => this.waiting.set(correlationId, { resolve, reject }))
+  }
+
   /** Bytes as they are. */
   write(bytes: Uint8Array): void {
     this.socket.write(bytes)
