@@ -38,10 +38,14 @@ const DUTY = 0.25
 /** Rounds are never spaced out further than this. */
 const MAX_WINDOW_US = 10_000
 
+/** When nothing was written for so long, waiting longer adds nothing to a round: whoever writes waits for it. */
+const QUIET_US = 1_000
+
 /**
  * Group commit: one for all logs of a directory. Rounds follow each other: every file that was written is synced once, then what
  * was written meanwhile. An idle directory begins a round at the end of the turn that wrote; under load rounds begin no sooner
- * than their syncs' share of a processor allows, so that each sync covers more.
+ * than their syncs' share of a processor allows, so that each sync covers more, or when the writing pauses: clients that may have only so
+ * much on its way have sent all of it, and go on once it is durable.
  */
 export class SyncScheduler {
   private readonly options: SyncSchedulerOptions
@@ -52,6 +56,7 @@ export class SyncScheduler {
   private running = false
   private ended = false
   private notBeforeUs = 0
+  private writtenUs = 0
   private waiting: Done<void>[] = []
   /** Rounds that ended, and files that they synced. */
   rounds = 0
@@ -65,6 +70,7 @@ export class SyncScheduler {
   markDirty(target: SyncTarget): void {
     if (this.ended) return
     this.dirty.add(target)
+    this.writtenUs = this.options.clock.monotonicUs()
     this.schedule()
   }
 
@@ -89,10 +95,26 @@ export class SyncScheduler {
   private schedule(): void {
     if (this.asked || this.running || this.ended) return
     this.asked = true
-    const delay = Math.max(this.options.minimumDelayUs ?? 0, this.notBeforeUs - this.options.clock.monotonicUs())
+    const delay = this.delayUs()
     // Not now: the rest of this turn's appends belong to the same round.
     if (delay <= 0) this.options.timers.endOfTurn(this.begin)
-    else this.timer = this.options.timers.after(delay, this.begin)
+    else this.timer = this.options.timers.after(delay, this.look)
+  }
+
+  /** How long the next round has to wait at least before it is looked at again. */
+  private delayUs(): number {
+    const now = this.options.clock.monotonicUs()
+    const spacing = this.notBeforeUs - now
+    const { minimumDelayUs = 0 } = this.options
+    return minimumDelayUs > 0 ? Math.max(minimumDelayUs, spacing) : Math.min(spacing, this.writtenUs + QUIET_US - now)
+  }
+
+  private readonly look = (): void => {
+    this.timer = null
+    const { minimumDelayUs = 0 } = this.options
+    const delay = minimumDelayUs > 0 ? 0 : this.delayUs()
+    if (delay <= 0) this.begin()
+    else this.timer = this.options.timers.after(delay, this.look)
   }
 
   private readonly begin = (): void => {

@@ -44,7 +44,27 @@ function scheduler(world: SimWorld, minimumDelayUs = 0) {
   return { syncs: new SyncScheduler(options), ends, errors }
 }
 
+/** Marks the target every half millisecond. */
+function writeOften(world: SimWorld, syncs: SyncScheduler, target: SyncTarget, times: number): void {
+  for (let i = 0; i < times; i++) {
+    syncs.markDirty(target)
+    world.run(500)
+  }
+}
+
 describe('sync rounds', () => {
+  it('do not wait for more when the writing pauses', () => {
+    const world = new SimWorld(1)
+    const { syncs } = scheduler(world)
+    const target = new FakeTarget(world, 100, 40)
+    syncs.markDirty(target)
+    world.run(200)
+    writeOften(world, syncs, target, 3)
+    // The last write was at 1200; after a quiet millisecond the round begins, long before its syncs' share would allow.
+    world.run(50_000)
+    expect(target.begun).toEqual([0, 2200])
+  })
+
   it('begin at the end of the turn when nothing was going on, and report all of a round in one turn', () => {
     const world = new SimWorld(1)
     const { syncs, ends } = scheduler(world)
@@ -79,17 +99,14 @@ describe('sync rounds', () => {
     const { syncs } = scheduler(world)
     const few = new FakeTarget(world, 100, 4)
     const many = new FakeTarget(world, 100, 400)
-    syncs.markDirty(few)
-    world.run(200)
-    syncs.markDirty(few)
+    writeOften(world, syncs, few, 9)
     world.run(50_000)
-    // Four files at 250 us each may take a quarter of a processor: a round each 4 ms.
-    expect(few.begun).toEqual([0, 4000])
-    syncs.markDirty(many)
-    world.run(200)
-    syncs.markDirty(many)
+    // Four files at 250 us each may take a quarter of a processor: a round each 4 ms, while somebody writes.
+    expect(few.begun.slice(0, 2)).toEqual([0, 4000])
+    const from = world.nowUs
+    writeOften(world, syncs, many, 30)
     world.run(50_000)
-    expect(many.begun).toEqual([50_200, 60_300])
+    expect(many.begun.slice(0, 2).map((begun) => begun - from)).toEqual([0, 10_100])
     world.run(100_000)
     syncs.markDirty(few)
     const now = world.nowUs
