@@ -31,6 +31,7 @@ const VERSION = 1
 /** Frames kept while the first write of a new member is under way; what is more is lost and sent again. */
 const MAX_EARLY_FRAMES = 1000
 const WAITING_LOG_US = 10_000_000
+const STRANGER_LOG_US = 10_000_000
 /** After a start, and once a majority is there, a member asks for votes within this time. */
 const FIRST_ELECTION_US = 100_000
 
@@ -65,6 +66,8 @@ class QuorumNode implements Quorum {
   #driver: RaftDriver | null = null
   #early: { readonly from: VoterId; readonly frame: RaftFrame }[] = []
   #waitingLog: Timer | null = null
+  #leaderlessLog: Timer | null = null
+  #strangerToldUs = -STRANGER_LOG_US
   #hurried = false
 
   constructor(world: World, config: QuorumConfig, listener: QuorumListener) {
@@ -145,6 +148,7 @@ class QuorumNode implements Quorum {
   #end(): void {
     this.#phase = 'stopped'
     this.#waitingLog?.cancel()
+    this.#leaderlessLog?.cancel()
     this.#fetch.stop()
     this.#driver?.stop()
     for (const link of this.#links.values()) link.stop()
@@ -196,9 +200,12 @@ class QuorumNode implements Quorum {
   }
 
   #notConfigured(hello: Hello): string {
-    const reason = `node ${hello.nodeId} is not among controller.quorum.voters of node ${this.#config.nodeId}`
-    this.#world.log.warn({ peer: hello.nodeId }, reason)
-    return reason
+    const nowUs = this.#world.clock.monotonicUs()
+    if (nowUs - this.#strangerToldUs >= STRANGER_LOG_US) {
+      this.#strangerToldUs = nowUs
+      this.#world.log.warn({ peer: hello.nodeId }, 'a node that controller.quorum.voters does not name asks to join')
+    }
+    return `node ${hello.nodeId} is not among controller.quorum.voters of node ${this.#config.nodeId}`
   }
 
   #serveSnapshot(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
@@ -277,6 +284,17 @@ class QuorumNode implements Quorum {
 
   // The running member.
 
+  /** A quorum that cannot elect anybody stops the whole cluster's decisions: who is missing is told until it is mended. */
+  #tellLeaderless(): void {
+    this.#leaderlessLog = this.#world.timers.after(WAITING_LOG_US, () => {
+      const { leader, term, voters } = (this.#driver as RaftDriver).status
+      const there = [this.#self, ...this.#connected()]
+      const missing = voters.filter((voter) => !there.some((peer) => sameVoter(peer, voter)))
+      if (leader === null) this.#world.log.warn({ term, voters, missing }, 'the quorum has no leader')
+      this.#tellLeaderless()
+    })
+  }
+
   #run(identity: Identity): void {
     const starting = this.#phase === 'loading'
     this.#phase = 'running'
@@ -297,6 +315,7 @@ class QuorumNode implements Quorum {
     this.#driver = driver
     if (identity.clusterId !== this.#config.clusterId) this.#listener.clusterId(identity.clusterId)
     driver.start()
+    this.#tellLeaderless()
     if (starting) for (const link of this.#links.values()) link.start()
     driver.membersChanged()
     const early = this.#early
