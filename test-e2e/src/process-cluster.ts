@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createClient } from '@millrace/client'
-import { freePorts } from './ports.ts'
+import { freePorts } from '@millrace/testing'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** The command line's entry. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { Kafka, logLevel } from 'kafkajs'
 import { DockerComposeEnvironment, type StartedDockerComposeEnvironment, Wait } from 'testcontainers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePorts } from '../src/ports.ts'
+import { freePorts } from '@millrace/testing'
 import { readBack } from '../src/read-back.ts'
 
 const deploy = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'deploy')

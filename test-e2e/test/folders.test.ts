@@ -9,7 +9,7 @@ import { ClusterView, waitFor, withWire } from '../src/cluster-view.ts'
 import { hasKafka, kafkaTool } from '../src/kafka-tools.ts'
 import { batchesOnDisk } from '../src/log-files.ts'
 import { badLines } from '../src/log-lines.ts'
-import { freePorts } from '../src/ports.ts'
+import { freePorts } from '@millrace/testing'
 import { MAIN, type NodeProcess, ProcessCluster } from '../src/process-cluster.ts'
 
 const REPLICATED = 'replicated'

@@ -1,4 +1,5 @@
-import type { Disk, Done, IoError } from '@millrace/base'
+import type { Disk, Done } from '@millrace/base'
+import { readSmallFile, replaceSmallFile } from '@millrace/storage'
 
 const NAME = 'broker-epoch'
 
@@ -7,36 +8,13 @@ const NAME = 'broker-epoch'
  * between, so it counts only where the directories' clean markers say the same.
  */
 export function writeBrokerEpoch(disk: Disk, folder: string, epoch: number, done: Done<void>): void {
-  const temporary = `${folder}/${NAME}.tmp`
-  const text = new TextEncoder().encode(`${epoch}\n`)
-  disk.open(temporary, 'create', (error, file) => {
-    if (error !== null) return done(error)
-    try {
-      file.appendNow([text])
-    } catch (failure) {
-      return file.close(() => done(failure as IoError))
-    }
-    file.sync((syncError) =>
-      file.close((closeError) => {
-        if (syncError !== null || closeError !== null) return done(syncError ?? closeError)
-        disk.rename(temporary, `${folder}/${NAME}`, (renameError) =>
-          renameError === null ? disk.syncDir(folder, done) : done(renameError),
-        )
-      }),
-    )
-  })
+  replaceSmallFile(disk, folder, NAME, new TextEncoder().encode(`${epoch}\n`))(done)
 }
 
 /** The epoch that the file holds, or -1 where there is none. */
 export function readBrokerEpoch(disk: Disk, folder: string, done: (epoch: number) => void): void {
-  disk.open(`${folder}/${NAME}`, 'read', (error, file) => {
-    if (error !== null) return done(-1)
-    const bytes = new Uint8Array(Math.min(file.size, 64))
-    file.read(0, bytes, (readError, count) =>
-      file.close(() => {
-        const text = new TextDecoder().decode(bytes.subarray(0, readError === null ? count : 0)).trim()
-        done(/^\d{1,15}$/.test(text) ? Number(text) : -1)
-      }),
-    )
+  readSmallFile(disk, `${folder}/${NAME}`, (error, content) => {
+    const text = error === null && content !== null ? new TextDecoder().decode(content).trim() : ''
+    done(/^\d{1,15}$/.test(text) ? Number(text) : -1)
   })
 }

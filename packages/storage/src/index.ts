@@ -17,3 +17,4 @@ export type {
   TimestampHit,
   TornLog,
 } from './types.ts'
+export { readSmallFile, replaceSmallFile } from './small-file.ts'
