@@ -1,0 +1,2 @@
+export { Violation } from './seams.ts'
+export type * from './seams.ts'

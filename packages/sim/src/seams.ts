@@ -1,0 +1,147 @@
+import type { ByteStreams, Disk, IoErrorCode, Peers, RaftStoreFactory, Random, Timer } from '@millrace/base'
+
+/** A broken promise: what the simulator looks for. `invariant` is its name, the same for every run that breaks it. */
+export class Violation extends Error {
+  readonly invariant: string
+
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`)
+    this.name = 'Violation'
+    this.invariant = invariant
+  }
+}
+
+/** One incarnation of a node, or a client: who an event belongs to. What belongs to an ended life never runs. */
+export interface Life {
+  /** For people and for the digest: `n2#3` is the third incarnation of node 2. */
+  readonly name: string
+  readonly over: boolean
+  readonly paused: boolean
+  /** Runs once, when the life ends. */
+  atEnd(run: () => void): void
+}
+
+/**
+ * The one queue of a run. Every callback of the outside world is one event: it runs to its end, then everything that was asked for at the end of
+ * the turn, then microtasks until there are none. Events at the same microsecond come in an order drawn from the seed, except that events of one `lane`
+ * stay in the order in which they were posted. Events of a paused life wait until it goes on.
+ */
+export interface Schedule {
+  readonly nowUs: number
+  /** Events that ran. */
+  readonly events: number
+  post(delayUs: number, life: Life, run: () => void, lane?: string): Timer
+  endOfTurn(life: Life, run: () => void): void
+  /** Adds to the rolling hash of the run: what is told in the same order with the same content gives the same digest. */
+  note(what: string, value?: number | Uint8Array): void
+  readonly digest: string
+  newLife(name: string): Life
+  end(life: Life): void
+  pause(life: Life): void
+  resume(life: Life): void
+}
+
+/** Rates of a run's network, drawn per seed. Times in microseconds, chances in 1 of 10,000 per message. */
+export interface NetworkFaults {
+  readonly delayMinUs: number
+  readonly delayMeanUs: number
+  /** A message that is lost breaks its stream: streams are ordered, as TCP's are. */
+  readonly breakPer10k: number
+  /** A message that is lost and sent again by the transport arrives late by this mean. */
+  readonly retransmitPer10k: number
+  readonly retransmitMeanUs: number
+  /** After a break the receiver may still get what was on its way (a duplicate, when the sender sends it again elsewhere). */
+  readonly deliverAfterBreakPercent: number
+}
+
+/** Hosts by name, connected by links that can be cut. Byte streams are cut into chunks at places drawn from the seed. */
+export interface Network {
+  faults: NetworkFaults
+  peers(host: string, life: Life): Peers
+  streams(host: string, life: Life): ByteStreams
+  /** Nothing passes from `from` to `to` any more: streams stay open and silent until they are healed or time out. */
+  cut(from: string, to: string): void
+  heal(from: string, to: string): void
+  healAll(): void
+  /** What is sent from one host to another until then waits. */
+  clog(from: string, to: string, untilUs: number): void
+  /** Breaks all streams between two hosts at once. */
+  breakStreams(a: string, b: string): void
+}
+
+/** Rates of a run's disks, drawn per seed: chances in 1 of 100,000 per call. */
+export interface DiskFaults {
+  readonly delayMinUs: number
+  readonly delayMeanUs: number
+  /** Calls that take a thousand times longer. */
+  readonly slowPer100k: number
+  readonly readErrorPer100k: number
+  readonly writeErrorPer100k: number
+  readonly syncErrorPer100k: number
+  readonly fullPer100k: number
+  /** Chance in percent that an unsynced sector, name or size change survives a power cut. */
+  readonly survivesPercent: number
+  /** A torn sector may hold garbage. */
+  readonly garbagePercent: number
+}
+
+/** What may be damaged. The atlas says no where the last good copy of something committed would go. */
+export interface FaultAtlas {
+  /** May this node's disk lose or damage something that was synced (bit rot, a misdirected write, a wipe)? */
+  mayDamage(node: number): boolean
+  /** May calls of this node's disk fail (EIO at write or sync ends the node's directory or the node)? */
+  mayFail(node: number): boolean
+}
+
+/** One node's disk and Raft store, over all its lives. */
+export interface SimStorage {
+  disk(life: Life): Disk
+  raftStores(life: Life): RaftStoreFactory
+  /** The process died and the machine lives: nothing written is lost. */
+  killed(): void
+  /** The machine lost its power: what was not synced survives in part. */
+  powerCut(): void
+  wipe(): void
+  /** Flips bits of something durable, or puts a sector where another belongs; tells what, or null when there was nothing to damage. */
+  damage(kind: 'bit-rot' | 'misdirected-write' | 'lost-file'): string | null
+  /** The next call of this kind fails with the code. */
+  failNext(operation: 'read' | 'append' | 'sync' | 'open', code: IoErrorCode): void
+  faults: DiskFaults
+}
+
+/** An operation of a client, as the checkers see it. */
+export interface Operation {
+  readonly client: string
+  readonly kind: 'send' | 'poll' | 'create-topic' | 'admin'
+  readonly invokedUs: number
+  endedUs: number
+  /** `info`: nobody knows whether it happened. */
+  outcome: 'ok' | 'fail' | 'info'
+  readonly topic: string
+  readonly partition: number
+  /** The values sent or read with their offsets; -1 where the offset is not known. */
+  readonly values: { readonly value: string; offset: number }[]
+  readonly acks?: 0 | 1 | -1
+  /** The first offset asked for by a poll. */
+  readonly from?: number
+  readonly error?: number
+}
+
+/** Clients that speak the wire protocol from hosts of their own, and what they saw. */
+export interface Workload {
+  readonly history: readonly Operation[]
+  start(): void
+  /** No new operations begin; `done` when none is on its way. */
+  quiesce(done: () => void): void
+  /** Fresh clients read everything from the beginning; adds polls to the history. */
+  readAll(done: () => void): void
+  /** Operations that ended well since the start. */
+  readonly progress: number
+}
+
+/** What the world outside of a run gives to its parts. */
+export interface Bench {
+  readonly schedule: Schedule
+  readonly network: Network
+  readonly random: Random
+}
