@@ -109,22 +109,43 @@ export interface SimStorage {
   faults: DiskFaults
 }
 
-/** An operation of a client, as the checkers see it. */
+/** An operation of a client, as the checkers see it. Sends are added when they begin, polls and lookups when their answer has come. */
 export interface Operation {
   readonly client: string
-  readonly kind: 'send' | 'poll' | 'create-topic' | 'admin'
+  readonly kind: 'send' | 'poll' | 'lookup' | 'create-topic' | 'admin'
   readonly invokedUs: number
+  /** Infinity while it is under way. */
   endedUs: number
   /** `info`: nobody knows whether it happened. */
   outcome: 'ok' | 'fail' | 'info'
   readonly topic: string
+  /** -1 for an operation on a whole topic. */
   readonly partition: number
   /** The values sent or read with their offsets; -1 where the offset is not known. */
   readonly values: { readonly value: string; offset: number }[]
   readonly acks?: 0 | 1 | -1
-  /** The first offset asked for by a poll. */
+  /** The first offset asked for by a poll; a lookup's timestamp or position; the offset of a `delete-records`, -1 for the watermark. */
   readonly from?: number
-  readonly error?: number
+  error?: number
+  /** A send: how many times its batch may have been appended; above 1 only where a producer retried without idempotence. */
+  copies?: number
+  /** A send: requests of one connection are appended in the order in which they were sent. */
+  connection?: number
+  /** A send: the timestamp of its records, ms. */
+  readonly timestampMs?: number
+  /** A poll or lookup: the leader epoch that the client demanded; -1 for any. */
+  readonly epoch?: number
+  /** A poll: what the answer said of the partition; -1 where the version does not tell. */
+  readonly highWatermark?: number
+  readonly logStart?: number
+  /** A poll: the client moved to this position by itself, it does not go on from the one before. */
+  readonly moved?: boolean
+  /** A poll of a fresh client that reads everything in the end. */
+  readonly final?: boolean
+  /** A lookup: `earliest`, `latest`, `timestamp` or `epoch-end`. An admin's: `delete-records`, `retention`, and what else there is. */
+  readonly asked?: string
+  /** A lookup's answer, -1 for none. */
+  readonly answer?: number
 }
 
 /** Clients that speak the wire protocol from hosts of their own, and what they saw. */
