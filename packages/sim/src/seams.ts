@@ -30,6 +30,8 @@ export interface Schedule {
   readonly nowUs: number
   /** Events that ran. */
   readonly events: number
+  /** Whose event ran last: after each one, the invariants look at that node only. Null before the first. */
+  readonly lastLife: Life | null
   post(delayUs: number, life: Life, run: () => void, lane?: string): Timer
   endOfTurn(life: Life, run: () => void): void
   /** Adds to the rolling hash of the run: what is told in the same order with the same content gives the same digest. */
