@@ -50,11 +50,16 @@ export interface Random {
   fork(label: string): Random
 }
 
+/**
+ * `create` makes the file empty, whether it was there or not; `append` opens or makes it; `read` fails with ENOENT. `overwrite` opens or
+ * makes a file that is changed by `writeAt` alone.
+ */
+export type OpenHow = 'read' | 'append' | 'create' | 'overwrite'
+
 export interface Disk {
-  /** `create` makes the file empty, whether it was there or not; `append` opens or makes it; `read` fails with ENOENT. */
-  open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void
+  open(path: string, how: OpenHow, done: Done<File>): void
   /** The same at once, for what must not wait: an append that begins a new file. Throws `IoError`. */
-  openNow(path: string, how: 'read' | 'append' | 'create'): File
+  openNow(path: string, how: OpenHow): File
   list(path: string, done: Done<readonly DirEntry[]>): void
   /** Makes parents too; one that is there already is a success. */
   mkdir(path: string, done: Done<void>): void
@@ -82,6 +87,12 @@ export interface File {
   readonly size: number
   /** Appends to the page cache: all of it, or it throws `IoError` and `size` is unchanged. */
   appendNow(parts: readonly Uint8Array[]): void
+  /**
+   * Writes all parts one after another from byte `at` on, over what is there; a write past the end makes the file longer. On disk when `done`
+   * is called with null. The parts stay as they are until then, and one write of a file is on its way at a time. After an error any
+   * part may have been written; after any other than ENOSPC the file takes no more. For files that were opened to `overwrite`.
+   */
+  writeAt(at: number, parts: readonly Uint8Array[], done: Done<void>): void
   /** Fills `into` from position `at`; the value is the number of bytes read, less than asked only at the end of the file. */
   read(at: number, into: Uint8Array, done: Done<number>): void
   /** The same at once, for a few bytes that a decision of this turn needs. Throws `IoError`. */

@@ -71,6 +71,45 @@ describe('The disk of the machine when it fails', () => {
     folder.remove()
   })
 
+  test('a short durable write is gone on with', async () => {
+    const folder = temporaryFolder()
+    let calls = 0
+    const writev = ((fd: number, parts: Uint8Array[], at: number, done: (...answer: unknown[]) => void) => {
+      calls++
+      const one = Buffer.concat(parts).subarray(0, 3)
+      fs.write(fd, one, 0, one.length, at, done)
+    }) as unknown as typeof fs.writev
+    const disk = new NodeDisk({ ...fs, writev })
+    const file = await ask<File>(host, (done) => disk.open(join(folder.path, 'a'), 'overwrite', done))
+    await ask<void>(host, (done) =>
+      file.writeAt(0, [Buffer.from('01'), Buffer.from('2345'), Buffer.from('6789')], done),
+    )
+    expect([calls, file.size]).toEqual([4, 10])
+    expect(fs.readFileSync(join(folder.path, 'a'), 'utf8')).toBe('0123456789')
+    folder.remove()
+  })
+
+  test('a durable write that fails poisons the file, unless the disk was merely full', async () => {
+    const folder = temporaryFolder()
+    let code: string | null = 'ENOSPC'
+    const writev = ((fd: number, parts: Uint8Array[], at: number, done: (...answer: unknown[]) => void) => {
+      if (code === null) fs.writev(fd, parts, at, done)
+      else setImmediate(done, Object.assign(new Error('failed'), { code }), 0)
+    }) as unknown as typeof fs.writev
+    const disk = new NodeDisk({ ...fs, writev })
+    const file = await ask<File>(host, (done) => disk.open(join(folder.path, 'a'), 'overwrite', done))
+    const write = (): Promise<void> => ask<void>(host, (done) => file.writeAt(0, [Buffer.from('x')], done))
+    await expect(write()).rejects.toMatchObject({ code: 'ENOSPC' })
+    code = null
+    await write()
+    code = 'EIO'
+    await expect(write()).rejects.toMatchObject({ code: 'EIO' })
+    code = null
+    await expect(write()).rejects.toMatchObject({ code: 'EIO' })
+    await ask<void>(host, (done) => file.close(done))
+    folder.remove()
+  })
+
   test('a failed sync poisons the file: later syncs fail although the kernel would say yes', async () => {
     const folder = temporaryFolder()
     let fails = true
@@ -104,6 +143,13 @@ describe('The disk in memory when it is full', () => {
     second.appendNow([new Uint8Array(1000)])
     second.truncateNow(10)
     expect(await ask<number>(host, (done) => disk.freeBytes('', done))).toBe(990)
+    const third = await ask<File>(host, (done) => disk.open('third', 'overwrite', done))
+    const writeAt = (at: number, size: number): Promise<void> =>
+      ask<void>(host, (done) => third.writeAt(at, [new Uint8Array(size)], done))
+    await writeAt(0, 900)
+    await writeAt(100, 800)
+    await expect(writeAt(100, 900)).rejects.toMatchObject({ code: 'ENOSPC' })
+    expect([third.size, await ask<number>(host, (done) => disk.freeBytes('', done))]).toEqual([900, 90])
   })
 
   test('a rename over a file, and creating one again, give back what it held', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { DirEntry, Disk, File } from '@millrace/base'
+import type { DirEntry, Disk, File, OpenHow } from '@millrace/base'
 import { ask, contractCases, withCode } from './contract-case.ts'
 import type { ContractCase, ContractHost } from './contract-case.ts'
 
@@ -11,7 +11,7 @@ export interface DiskHost extends ContractHost {
 
 /** The rules of {@link Disk} and its files. */
 export function diskContract(make: () => Promise<DiskHost>): ContractCase[] {
-  return contractCases(make, { ...APPENDING, ...READING, ...AT_ONCE, ...CLOSING, ...NAMES, ...FOLDERS })
+  return contractCases(make, { ...APPENDING, ...OVERWRITING, ...READING, ...AT_ONCE, ...CLOSING, ...NAMES, ...FOLDERS })
 }
 
 const APPENDING: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
@@ -84,6 +84,61 @@ const APPENDING: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
     assert.throws(() => file.appendNow([bytes('x')]), withCode('EACCES'))
     assert.throws(() => file.truncateNow(0), withCode('EACCES'))
     assert.equal(await content(host, file), 'old')
+  },
+}
+
+const OVERWRITING: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
+  'a durable write replaces what is there, and makes the file longer past its end': async (host) => {
+    const file = await open(host, 'a', 'overwrite')
+    await writeAt(host, file, 0, [bytes('0123'), bytes(''), bytes('456789')])
+    assert.equal(file.size, 10)
+    await writeAt(host, file, 3, [bytes('ab'), bytes('c')])
+    assert.equal(file.size, 10)
+    await writeAt(host, file, 8, [bytes('xyz')])
+    assert.equal(file.size, 11)
+    assert.equal(await content(host, file), '012abc67xyz')
+  },
+  'a durable write past the end leaves zeros between': async (host) => {
+    const file = await open(host, 'a', 'overwrite')
+    await writeAt(host, file, 2, [bytes('x')])
+    assert.equal(await content(host, file), '\0\0x')
+  },
+  'opening to overwrite keeps what is there, which other handles see change': async (host) => {
+    await write(host, 'a', 'before')
+    const reader = await open(host, 'a', 'read')
+    const file = await open(host, 'a', 'overwrite')
+    assert.equal(file.size, 6)
+    await writeAt(host, file, 0, [bytes('af')])
+    const into = new Uint8Array(6)
+    await ask<number>(host, (done) => reader.read(0, into, done))
+    assert.equal(Buffer.from(into).toString(), 'affore')
+  },
+  'a durable write over many pages, of more parts than one system call takes, writes all': async (host) => {
+    const file = await open(host, 'a', 'overwrite')
+    const parts = Array.from({ length: 3000 }, (_, at) => new Uint8Array(101).fill(at % 251))
+    await writeAt(host, file, 0, [new Uint8Array(400_000).fill(0xee)])
+    await writeAt(host, file, 1000, parts)
+    const whole = Buffer.concat([new Uint8Array(1000).fill(0xee), ...parts, new Uint8Array(96_000).fill(0xee)])
+    assert.equal(Buffer.compare(Buffer.from(await content(host, file), 'latin1'), whole), 0)
+  },
+  'only a file that was opened to overwrite takes durable writes, and it takes nothing else': async (host) => {
+    const file = await open(host, 'a', 'overwrite')
+    assert.throws(() => file.appendNow([bytes('x')]), withCode('EACCES'))
+    assert.throws(() => file.truncateNow(0), withCode('EACCES'))
+    for (const how of ['read', 'append', 'create'] as const) {
+      const other = await open(host, 'a', how)
+      await assert.rejects(() => writeAt(host, other, 0, [bytes('x')]), withCode('EACCES'))
+    }
+    await ask<void>(host, (done) => file.close(done))
+    await assert.rejects(() => writeAt(host, file, 0, [bytes('x')]), withCode('ECLOSED'))
+  },
+  'a close waits for the durable write that was called before it': async (host) => {
+    const file = await open(host, 'a', 'overwrite')
+    const order: string[] = []
+    file.writeAt(0, [new Uint8Array(100_000)], (error) => void order.push(error === null ? 'written' : error.code))
+    file.close(() => void order.push('closed'))
+    await host.until(() => order.length === 2, 'both answers')
+    assert.deepEqual(order, ['written', 'closed'])
   },
 }
 
@@ -268,8 +323,12 @@ const FOLDERS: Readonly<Record<string, (host: DiskHost) => Promise<void>>> = {
   },
 }
 
-function open(host: DiskHost, name: string, how: 'read' | 'append' | 'create'): Promise<File> {
+function open(host: DiskHost, name: string, how: OpenHow): Promise<File> {
   return ask(host, (done) => host.disk.open(`${host.root}/${name}`, how, done))
+}
+
+function writeAt(host: DiskHost, file: File, at: number, parts: readonly Uint8Array[]): Promise<void> {
+  return ask<void>(host, (done) => file.writeAt(at, parts, done))
 }
 
 async function write(host: DiskHost, name: string, text: string): Promise<void> {

@@ -23,6 +23,21 @@ export class MemoryBytes {
     }
   }
 
+  /** Writes over what is there from `at` on; what lies past the end is appended, after zeros where there is a hole. */
+  write(at: number, part: Uint8Array): void {
+    if (at > this.length) this.truncate(at)
+    const inside = Math.min(part.length, this.length - at)
+    let from = 0
+    while (from < inside) {
+      const inPage = (at + from) % PAGE
+      const count = Math.min(inside - from, PAGE - inPage)
+      const page = this.pages[Math.floor((at + from) / PAGE)] as Uint8Array
+      page.set(part.subarray(from, from + count), inPage)
+      from += count
+    }
+    this.append(part.subarray(inside))
+  }
+
   /** Fills `into` from `at`; returns how many bytes were there. */
   read(at: number, into: Uint8Array): number {
     const end = Math.min(this.length, at + into.length)

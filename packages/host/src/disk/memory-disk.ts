@@ -1,5 +1,5 @@
 import { IoError } from '@millrace/base'
-import type { Clock, DirEntry, Disk, Done, File, IoErrorCode } from '@millrace/base'
+import type { Clock, DirEntry, Disk, Done, File, IoErrorCode, OpenHow } from '@millrace/base'
 import { LaterTurns } from '../turns.ts'
 import { MemoryBytes } from './memory-bytes.ts'
 import { MemoryFile } from './memory-file.ts'
@@ -37,11 +37,11 @@ export class MemoryDisk implements Disk, MemorySpace {
     return true
   }
 
-  open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void {
+  open(path: string, how: OpenHow, done: Done<File>): void {
     this.answer(path, done, () => this.openNow(path, how))
   }
 
-  openNow(path: string, how: 'read' | 'append' | 'create'): File {
+  openNow(path: string, how: OpenHow): File {
     const { folder, name } = this.place(path)
     let node = folder.entries.get(name)
     if (node !== undefined && isFolder(node)) throw new IoError('EIO', path, 'it is not a file')
@@ -50,7 +50,7 @@ export class MemoryDisk implements Disk, MemorySpace {
       node = { bytes: new MemoryBytes(), modifiedMs: this.clock.wallMs() }
       this.link(folder, name, node)
     }
-    const file = new MemoryFile(path, node, how !== 'read', this)
+    const file = new MemoryFile(path, node, how, this)
     if (how === 'create') file.truncateNow(0)
     return file
   }

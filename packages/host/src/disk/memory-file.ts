@@ -1,5 +1,5 @@
 import { IoError } from '@millrace/base'
-import type { Done, File } from '@millrace/base'
+import type { Done, File, OpenHow } from '@millrace/base'
 import { closedError } from '../io-error.ts'
 import type { MemoryNode, MemorySpace } from './memory-space.ts'
 
@@ -7,14 +7,14 @@ import type { MemoryNode, MemorySpace } from './memory-space.ts'
 export class MemoryFile implements File {
   readonly path: string
   private readonly node: MemoryNode
-  private readonly writable: boolean
+  private readonly how: OpenHow
   private readonly space: MemorySpace
   private closed = false
 
-  constructor(path: string, node: MemoryNode, writable: boolean, space: MemorySpace) {
+  constructor(path: string, node: MemoryNode, how: OpenHow, space: MemorySpace) {
     this.path = path
     this.node = node
-    this.writable = writable
+    this.how = how
     this.space = space
   }
 
@@ -30,6 +30,27 @@ export class MemoryFile implements File {
     this.take(total)
     for (const part of parts) this.node.bytes.append(part)
     this.node.modifiedMs = this.space.clock.wallMs()
+  }
+
+  writeAt(at: number, parts: readonly Uint8Array[], done: Done<void>): void {
+    const error = this.writeNow(at, parts)
+    this.space.turns.later(() => done(error))
+  }
+
+  private writeNow(at: number, parts: readonly Uint8Array[]): IoError | null {
+    if (this.closed) return closedError(this.path)
+    if (this.how !== 'overwrite') return new IoError('EACCES', this.path, 'it is not open for overwriting')
+    let total = 0
+    for (const part of parts) total += part.length
+    if (at + total > this.size && !this.node.bytes.released && !this.space.take(at + total - this.size))
+      return new IoError('ENOSPC', this.path, 'the disk is full')
+    let to = at
+    for (const part of parts) {
+      this.node.bytes.write(to, part)
+      to += part.length
+    }
+    this.node.modifiedMs = this.space.clock.wallMs()
+    return null
   }
 
   read(at: number, into: Uint8Array, done: Done<number>): void {
@@ -62,7 +83,8 @@ export class MemoryFile implements File {
 
   private checkWritable(): void {
     if (this.closed) throw closedError(this.path)
-    if (!this.writable) throw new IoError('EACCES', this.path, 'it is open for reading only')
+    if (this.how === 'read') throw new IoError('EACCES', this.path, 'it is open for reading only')
+    if (this.how === 'overwrite') throw new IoError('EACCES', this.path, 'it is open for overwriting only')
   }
 
   private take(bytes: number): void {

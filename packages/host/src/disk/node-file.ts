@@ -1,11 +1,12 @@
-import type { close, ftruncateSync, read, readSync, writevSync } from 'node:fs'
+import type { close, ftruncateSync, read, readSync, writev, writevSync } from 'node:fs'
 import { IoError } from '@millrace/base'
-import type { Done, File } from '@millrace/base'
+import type { Done, File, OpenHow } from '@millrace/base'
 import { closedError, ioError } from '../io-error.ts'
 
 /** The system calls of an open file, as `node:fs` has them. */
 export interface FileCalls {
   readonly writevSync: typeof writevSync
+  readonly writev: typeof writev
   readonly ftruncateSync: typeof ftruncateSync
   readonly read: typeof read
   readonly readSync: typeof readSync
@@ -15,12 +16,12 @@ export interface FileCalls {
 
 /**
  * An open file descriptor. Appends and truncations are system calls on this thread, because the page cache answers them faster than the
- * thread pool could; reads and syncs may wait for the device and go through the pool.
+ * thread pool could; reads, syncs and durable writes may wait for the device and go through the pool.
  */
 export class NodeFile implements File {
   readonly path: string
   private readonly fd: number
-  private readonly writable: boolean
+  private readonly how: OpenHow
   private readonly calls: FileCalls
   private length: number
   private poison: IoError | null = null
@@ -28,11 +29,11 @@ export class NodeFile implements File {
   private closing: Done<void> | null = null
 
   // eslint-disable-next-line max-params -- one constructor call, in the module beside this one
-  constructor(path: string, fd: number, size: number, writable: boolean, calls: FileCalls) {
+  constructor(path: string, fd: number, size: number, how: OpenHow, calls: FileCalls) {
     this.path = path
     this.fd = fd
     this.length = size
-    this.writable = writable
+    this.how = how
     this.calls = calls
   }
 
@@ -52,6 +53,23 @@ export class NodeFile implements File {
       throw ioError(this.path, cause)
     }
     this.length += total
+  }
+
+  writeAt(at: number, parts: readonly Uint8Array[], done: Done<void>): void {
+    const refusal =
+      this.closing !== null
+        ? closedError(this.path)
+        : this.how === 'overwrite'
+          ? this.poison
+          : notOverwritable(this.path)
+    if (refusal !== null) return void setImmediate(() => done(refusal))
+    this.inFlight++
+    this.writePiece(at, parts, (error) => {
+      // Of a disk that was full nothing is lost: the whole write may be asked for again. Any other failure may have dropped pages.
+      if (error !== null && error.code !== 'ENOSPC') this.poison ??= error
+      this.ended()
+      done(error)
+    })
   }
 
   read(at: number, into: Uint8Array, done: Done<number>): void {
@@ -105,7 +123,8 @@ export class NodeFile implements File {
 
   private checkWritable(): void {
     if (this.closing !== null) throw closedError(this.path)
-    if (!this.writable) throw new IoError('EACCES', this.path, 'it is open for reading only')
+    if (this.how === 'read') throw new IoError('EACCES', this.path, 'it is open for reading only')
+    if (this.how === 'overwrite') throw new IoError('EACCES', this.path, 'it is open for overwriting only')
     if (this.poison !== null) throw this.poison
   }
 
@@ -126,6 +145,18 @@ export class NodeFile implements File {
     } catch (cause) {
       this.poison = ioError(this.path, cause)
     }
+  }
+
+  private writePiece(at: number, parts: readonly Uint8Array[], done: (error: IoError | null) => void): void {
+    let left = 0
+    for (const part of parts) left += part.length
+    this.calls.writev(this.fd, parts, at, (error, count) => {
+      if (error !== null) return done(ioError(this.path, error))
+      this.length = Math.max(this.length, at + count)
+      if (count === left) return done(null)
+      if (count === 0) return done(new IoError('EIO', this.path, 'a write took no bytes'))
+      this.writePiece(at + count, remainder(parts, count), done)
+    })
   }
 
   private readPiece(at: number, into: Uint8Array, filled: number, done: Done<number>): void {
@@ -150,6 +181,10 @@ export class NodeFile implements File {
     const done = this.closing as Done<void>
     this.calls.close(this.fd, (error) => done(error === null || error === undefined ? null : ioError(this.path, error)))
   }
+}
+
+function notOverwritable(path: string): IoError {
+  return new IoError('EACCES', path, 'it is not open for overwriting')
 }
 
 function remainder(parts: readonly Uint8Array[], written: number): Uint8Array[] {

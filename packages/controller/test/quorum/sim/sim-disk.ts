@@ -1,4 +1,4 @@
-import { IoError, type DirEntry, type Disk, type Done, type File } from '@millrace/base'
+import { IoError, type DirEntry, type Disk, type Done, type File, type OpenHow } from '@millrace/base'
 
 /** Answers later, in the time of whoever asked; never after that incarnation ended. */
 export type Later = (delayUs: number, run: () => void) => void
@@ -80,7 +80,7 @@ export class SimDisk {
     }
   }
 
-  #open(path: string, how: 'read' | 'append' | 'create', later: Later): File {
+  #open(path: string, how: OpenHow, later: Later): File {
     let inode = this.names.get(path)
     if (inode === undefined && how === 'read') throw new IoError('ENOENT', path, 'no such file')
     if (inode === undefined) this.names.set(path, (inode = { bytes: new Uint8Array(0), synced: new Uint8Array(0) }))
@@ -135,6 +135,10 @@ class SimFile implements File {
       longer.set(part, inode.bytes.length)
       inode.bytes = longer
     }
+  }
+
+  writeAt(): never {
+    throw new Error('no file of the quorum is overwritten')
   }
 
   read(at: number, into: Uint8Array, done: Done<number>): void {
