@@ -16,6 +16,7 @@ import type { Hello } from '@millrace/rpc'
 import { Answers } from './answers.ts'
 import { readBrokerEpoch, writeBrokerEpoch } from './broker-epoch-file.ts'
 import type { CollectedChanges } from './image-changes.ts'
+import type { BrokerInspection } from './inspection.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metrics.ts'
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
@@ -49,6 +50,7 @@ export interface Broker {
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal
   /** For health checks and metrics. */
   status(): BrokerStatus
+  readonly inspection: BrokerInspection
 }
 
 /** Builds the broker; nothing happens before `start`. */
@@ -66,7 +68,14 @@ type Phase = 'new' | 'opening' | 'starting' | 'running' | 'draining' | 'stopped'
 const STARTING_US = 10_000_000
 
 class BrokerNode
-  implements Broker, ReplicaSetHost, MembershipHost, OwnDirectoriesHost, ReplicationLanesHost, UpkeepHost
+  implements
+    Broker,
+    BrokerInspection,
+    ReplicaSetHost,
+    MembershipHost,
+    OwnDirectoriesHost,
+    ReplicationLanesHost,
+    UpkeepHost
 {
   readonly world: World
   readonly config: BrokerConfig
@@ -77,7 +86,7 @@ class BrokerNode
   readonly context: BrokerContext
   readonly brokerId: number
   previousBrokerEpoch = -1
-  private phase: Phase = 'new'
+  phase: Phase = 'new'
   private readonly turn: Turn
   private readonly guard: SleepGuard
   readonly own: OwnDirectories
@@ -287,8 +296,16 @@ class BrokerNode
     return this.world.log
   }
 
+  get inspection(): BrokerInspection {
+    return this
+  }
+
   get image(): ClusterImage {
     return this.membership.image
+  }
+
+  get applied(): boolean {
+    return this.membership.applied
   }
 
   get brokerEpoch(): number {

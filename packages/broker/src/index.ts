@@ -1,5 +1,6 @@
 export { createBroker } from './broker.ts'
 export type { Broker } from './broker.ts'
+export type { BrokerInspection, ReplicaInspection } from './inspection.ts'
 export type { BrokerCounters, BrokerStatus } from './metrics.ts'
 export { createKafkaListener } from './kafka/listener.ts'
 export type { KafkaListener } from './kafka/listener.ts'

@@ -16,6 +16,8 @@ export interface BrokerCounters {
   leaderFrames: number
   followerFrames: number
   refusedAppends: number
+  /** Everything that happened to a replica: what its machine was told, and its end. */
+  replicaSteps: number
   isrChanges: number
   truncations: number
   quarantines: number
@@ -40,6 +42,7 @@ export function brokerCounters(): BrokerCounters {
     leaderFrames: 0,
     followerFrames: 0,
     refusedAppends: 0,
+    replicaSteps: 0,
     isrChanges: 0,
     truncations: 0,
     quarantines: 0,

@@ -60,6 +60,8 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   unfit = false
   /** The leader whose stream this replica needs; -1: none. Kept by the streams. */
   followedLeader = -1
+  /** What its machine was told so far: who looks again looks closer only when it moved. */
+  steps = 0
   private readonly host: ReplicaHost
   private readonly queue: ProduceQueue
   private readonly inbound = new Inbound()
@@ -315,6 +317,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   end(error: ErrorCode): void {
     if (this.ended !== ErrorCode.NONE) return
     this.ended = error
+    this.host.counters.replicaSteps++
     this.inbound.take()
     this.queue.failAll(error)
     this.logStartWaiters.failAll(error)
@@ -341,6 +344,8 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
 
   /** The output object is the machine's own and filled anew by its next step, so everything is read before that. */
   private act(output: PartitionOutput): void {
+    this.steps++
+    this.host.counters.replicaSteps++
     const { truncateTo, restartAt, beginEpoch, send, alter, failWaitersOfEpoch, quarantine } = output
     const { machine, log } = this
     const rewound = truncateTo !== null || restartAt !== null

@@ -1,6 +1,7 @@
 import { assert } from '@millrace/base'
 import type { Accepted, Done, Lane, PeerHandler, PeerStream, Properties, Refusal, Uuid, World } from '@millrace/base'
 import type { ClusterImage } from '@millrace/metadata'
+import type { RaftView } from '@millrace/raft'
 import { ControllerFrame, Hello } from '@millrace/rpc'
 import { ActiveController } from './active-controller.ts'
 import { Committed } from './committed.ts'
@@ -33,6 +34,8 @@ export interface Controller {
   /** What is committed, as this node has it. Read-only. */
   readonly image: ClusterImage
   readonly status: QuorumStatus
+  /** This node's member of the quorum as it is now, for checks; null before it knows who it is. */
+  readonly raft: RaftView | null
   /** This node leads and decides. */
   readonly active: boolean
   /** Hands leadership on first. */
@@ -79,6 +82,10 @@ class ControllerNode implements Controller, QuorumListener {
 
   get status(): QuorumStatus {
     return this.quorum.status
+  }
+
+  get raft(): RaftView | null {
+    return this.quorum.raft
   }
 
   get active(): boolean {

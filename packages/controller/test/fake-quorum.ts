@@ -17,6 +17,7 @@ export class FakeQuorum implements Quorum {
   /** Null: commits wait for `commit()`. */
   delayMs: number | null = 1
   accepts = true
+  readonly raft = null
   readonly entries: Pending[] = []
   private readonly time: VirtualTime
   private readonly listener: QuorumListener

@@ -24,7 +24,7 @@ import {
 } from './leader.ts'
 import { RaftNode } from './node.ts'
 import { entriesRead, replicate } from './replication.ts'
-import { raftStatus } from './status.ts'
+import { LiveView, raftStatus } from './status.ts'
 import type { RaftConfig, RaftInput, RaftMachine, RaftMessage, RaftOutput, RaftStart } from './types.ts'
 import { voterKey } from './voters.ts'
 
@@ -38,6 +38,7 @@ export function createRaft(config: RaftConfig, start: RaftStart): RaftMachine {
     changeVoters: (change) => changeVoters(node, change),
     ready: () => ready(node, tokens),
     status: () => raftStatus(node),
+    view: new LiveView(node),
   }
 }
 

@@ -221,6 +221,31 @@ export interface RaftStatus {
 }
 
 /**
+ * The machine as it is now: getters over live state, without a copy, for checks that look after every event. Never to be kept for
+ * later as a picture of one moment; `status` is that.
+ */
+export interface RaftView {
+  readonly self: VoterId
+  readonly role: RaftRole
+  readonly term: number
+  readonly votedFor: VoterId | null
+  readonly leader: VoterId | null
+  readonly mayVote: boolean
+  readonly commitIndex: number
+  readonly firstIndex: number
+  readonly lastIndex: number
+  readonly lastTerm: number
+  /** The last index that the machine takes to be on disk. */
+  readonly durableIndex: number
+  readonly snapshotIndex: number
+  readonly snapshotTerm: number
+  readonly voters: readonly VoterId[]
+  readonly votersIndex: number
+  /** The term at an index; null for one that the log does not hold or remember. */
+  termAt(index: number): number | null
+}
+
+/**
  * Consensus without input or output: inputs change the state, `ready` says what to persist, send and read. Any number of
  * inputs may come between two calls of `ready`; what they ask for is then one write and one batch of messages.
  */
@@ -233,4 +258,5 @@ export interface RaftMachine {
   /** What is to be done since the last call. Writes are in order and their tokens rise by one. */
   ready(): RaftOutput
   status(): RaftStatus
+  readonly view: RaftView
 }

@@ -59,6 +59,10 @@ export class Leader {
     return this.isr.committed.length >= this.state.minInsyncReplicas
   }
 
+  get minInsyncReplicas(): number {
+    return this.state.minInsyncReplicas
+  }
+
   /** Metadata of this epoch. */
   metadata(state: PartitionState): void {
     this.state = state

@@ -12,6 +12,7 @@ import type {
   LogState,
   PartitionConfig,
   PartitionInput,
+  PartitionInspection,
   PartitionMachine,
   PartitionOutput,
   PartitionState,
@@ -42,7 +43,7 @@ export function createPartition(
   return new Partition(identity, new OwnLog(log, history, config.flushMode), config)
 }
 
-class Partition implements PartitionMachine, Replica {
+class Partition implements PartitionMachine, PartitionInspection, Replica {
   readonly brokerId: number
   readonly brokerEpoch: number
   readonly flushMode: PartitionConfig['flushMode']
@@ -55,10 +56,10 @@ class Partition implements PartitionMachine, Replica {
   brokers: Replica['brokers'] = new Map()
   unfit = false
   leaderEpoch = -1
-  private partitionEpoch = -1
+  partitionEpoch = -1
   private leader: Leader | null = null
   private follower: Follower | null = null
-  private quarantined = false
+  quarantined = false
   /** What the last output asked the node to do before anything else. */
   private cutting: 'truncate' | 'restart' | null = null
 
@@ -110,6 +111,38 @@ class Partition implements PartitionMachine, Replica {
 
   get followers(): readonly FollowerProgress[] {
     return this.leader?.streaming ?? NOBODY
+  }
+
+  get inspection(): PartitionInspection {
+    return this
+  }
+
+  get endOffset(): number {
+    return this.log.endOffset
+  }
+
+  get durableEnd(): number {
+    return this.log.durableEnd
+  }
+
+  get generation(): number {
+    return this.log.generation
+  }
+
+  get confirmedIsr(): readonly number[] {
+    return this.leader?.isr.confirmed ?? NOBODY
+  }
+
+  get maximalIsr(): readonly number[] {
+    return this.leader?.isr.maximal ?? NOBODY
+  }
+
+  get isrPending(): boolean {
+    return (this.leader?.isr.pending ?? null) !== null
+  }
+
+  get minInsyncReplicas(): number {
+    return this.leader?.minInsyncReplicas ?? 0
   }
 
   mayWrite(from: number, append: Pick<AppendHeader, 'session' | 'baseOffset' | 'lastEpoch'>): boolean {

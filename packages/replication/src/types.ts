@@ -258,6 +258,26 @@ export interface FollowerProgress {
   readonly logStart: number
 }
 
+/** What only checks ask, as it is now: getters over live state, without a copy. */
+export interface PartitionInspection {
+  /** As the latest metadata had it; -1 before any. */
+  readonly partitionEpoch: number
+  /** The own log as the machine knows it. */
+  readonly endOffset: number
+  readonly durableEnd: number
+  readonly generation: number
+  /** Leader: the ISR as metadata has it; empty in other roles. */
+  readonly confirmedIsr: readonly number[]
+  /** Leader: everybody who is or may already be in the ISR, so whom the watermark waits for; empty in other roles. */
+  readonly maximalIsr: readonly number[]
+  /** Leader: an ISR change whose fate is open. */
+  readonly isrPending: boolean
+  /** Leader: min.insync.replicas, capped to the number of replicas; 0 in other roles. */
+  readonly minInsyncReplicas: number
+  /** The machine is inert, because its log is in doubt. */
+  readonly quarantined: boolean
+}
+
 export interface PartitionMachine extends PartitionView {
   /** Throws `BrokenInvariant` when the node breaks the contract of an input; never for what a peer or the controller sent. */
   step(input: PartitionInput): PartitionOutput
@@ -265,4 +285,5 @@ export interface PartitionMachine extends PartitionView {
   mayWrite(from: number, append: Pick<AppendHeader, 'session' | 'baseOffset' | 'lastEpoch'>): boolean
   /** Leader: an Append of this session carried the present watermark and log start, so the next tick needs no Progress. */
   carried(session: number): void
+  readonly inspection: PartitionInspection
 }

@@ -11,6 +11,7 @@ export type {
   LogDirectory,
   LogDirectoryOptions,
   LogEvents,
+  LogInspection,
   LogSlice,
   OpenedLogs,
   PartitionLog,

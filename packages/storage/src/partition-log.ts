@@ -9,7 +9,16 @@ import { LogWriter } from './log-writer.ts'
 import { markQuarantined } from './quarantine.ts'
 import { Rot, type Segment, type SegmentSources } from './segment.ts'
 import { LogTail } from './tail-cache.ts'
-import type { EpochEnd, Generation, LogConfig, LogEvents, LogSlice, PartitionLog, TimestampHit } from './types.ts'
+import type {
+  EpochEnd,
+  Generation,
+  LogConfig,
+  LogEvents,
+  LogInspection,
+  LogSlice,
+  PartitionLog,
+  TimestampHit,
+} from './types.ts'
 
 /** What is known of a log when its object is made: from its creation, or from the checkpoints and its recovery. */
 export interface LogState {
@@ -92,6 +101,10 @@ export class SegmentedLog implements PartitionLog {
 
   get lastEpoch(): number {
     return this.epochs.lastEpoch
+  }
+
+  get inspection(): LogInspection {
+    return this
   }
 
   /**

@@ -71,6 +71,7 @@ export interface PartitionLog {
   readonly highWatermark: number
   /** Set when recovery found rot below what was promised: nothing of this log may be served or counted. */
   readonly quarantined: string | null
+  readonly inspection: LogInspection
 
   /** Before the first append, and whenever the topic's settings change. */
   configure(config: LogConfig): void
@@ -109,6 +110,16 @@ export interface PartitionLog {
   /** Applies delete retention; whole segments below `highWatermark` only. Returns the new log start. */
   applyRetention(highWatermark: number, nowMs: number): number
   close(done: Done<void>): void
+}
+
+/** What only checks look at, as it is now: live, without a copy. */
+export interface LogInspection {
+  /** Oldest first, at least one. `size` counts bytes of whole batches; the file may be longer for a moment. */
+  readonly segments: readonly { readonly baseOffset: number; readonly size: number; readonly logPath: string }[]
+  readonly epochs: {
+    /** Where each leader epoch begins, rising. */
+    readonly entries: readonly { readonly epoch: number; readonly startOffset: number }[]
+  }
 }
 
 /** What a log directory holds at start. */

@@ -14,7 +14,7 @@ import {
   type VoterId,
   type World,
 } from '@millrace/base'
-import { sameVoter, type LogPosition, type RaftMessage } from '@millrace/raft'
+import { sameVoter, type LogPosition, type RaftMessage, type RaftView } from '@millrace/raft'
 import { Hello, type RaftFrame } from '@millrace/rpc'
 import { FIRST_STORE, type Formation, type Identity } from './identity.ts'
 import { MemberStore } from './member-store.ts'
@@ -91,6 +91,10 @@ class QuorumNode implements Quorum {
 
   get status(): QuorumStatus {
     return this.#times.status(this.#driver?.status ?? null, this.#self)
+  }
+
+  get raft(): RaftView | null {
+    return this.#driver?.view ?? null
   }
 
   start(): void {

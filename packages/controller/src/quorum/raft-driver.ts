@@ -10,6 +10,7 @@ import {
   type RaftMessage,
   type RaftOutput,
   type RaftStatus,
+  type RaftView,
 } from '@millrace/raft'
 import { Applier } from './applier.ts'
 import { MAX_TAIL_BYTES, type MemberStore } from './member-store.ts'
@@ -83,6 +84,10 @@ export class RaftDriver {
 
   get status(): RaftStatus {
     return this.#machine.status()
+  }
+
+  get view(): RaftView {
+    return this.#machine.view
   }
 
   /** Whether this node leads and its listener has been told so. */

@@ -1,4 +1,5 @@
 import type { Accepted, Address, Done, Lane, PeerStream, Refusal, Uuid, VoterId } from '@millrace/base'
+import type { RaftView } from '@millrace/raft'
 import type { Hello } from '@millrace/rpc'
 
 export interface VoterAddress {
@@ -69,6 +70,8 @@ export interface Quorum {
    */
   propose(payload: Uint8Array): { readonly index: number; readonly term: number } | null
   readonly status: QuorumStatus
+  /** This member's Raft machine as it is now, for checks; null while it is not known who this member is. */
+  readonly raft: RaftView | null
   readonly clusterId: Uuid | null
   /** A stream of another quorum member (`hello.purpose` is `raft` or `snapshot`). */
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal

@@ -85,6 +85,7 @@ export function fingerprint(image: FollowedImage): string {
 /** One incarnation of a member of the quorum. */
 export class Member implements Quorum {
   readonly id: number
+  readonly raft = null
   dead = false
   /** The term that this member believes to lead. */
   leads: number | null = null

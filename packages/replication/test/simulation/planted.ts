@@ -38,6 +38,9 @@ class Bent implements PartitionMachine {
   get isr(): readonly number[] {
     return this.inner.isr
   }
+  get inspection(): PartitionMachine['inspection'] {
+    return this.inner.inspection
+  }
   get followers(): PartitionMachine['followers'] {
     return this.inner.followers
   }
