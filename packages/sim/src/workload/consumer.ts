@@ -1,0 +1,210 @@
+import { ErrorCode } from '@millrace/base'
+import { FetchApi, type FetchRequest, type FetchResponse } from '@millrace/protocol'
+import { type Operation, Violation } from '../seams.ts'
+import type { Role, SimClient } from './client.ts'
+import { readFetched } from './fetched.ts'
+import { Lookups } from './lookups.ts'
+import { Reading } from './reading.ts'
+import type { WireConnection } from './wire.ts'
+
+/** Below this version a broker does not hand out zstd; no topic of ours forbids it. */
+const ZSTD_SINCE = 10
+const EPOCH_SINCE = 9
+const LOG_START_SINCE = 5
+const BACKOFF_US = 100_000
+
+/** A consumer's, without a session. */
+const PLAIN_FETCH = {
+  clusterId: null,
+  replicaId: -1,
+  sessionId: 0,
+  sessionEpoch: -1,
+  forgottenTopicsData: [],
+  rackId: '',
+}
+
+type Answered = FetchResponse['responses'][number]['partitions'][number]
+
+/** A fetch of some partitions of one broker, on its way. */
+interface Polling {
+  readonly broker: number
+  readonly invokedUs: number
+  readonly version: number
+  readonly asked: readonly { readonly reading: Reading; readonly from: number; readonly epoch: number }[]
+}
+
+/** How a consumer reads; drawn for most, all there is for those that read everything in the end. */
+export interface ReadingStyle {
+  readonly final: boolean
+  readonly maxBytes: number
+  readonly partitionMaxBytes: number
+  readonly minBytes: number
+  readonly maxWaitMs: number
+  readonly isolationLevel: 0 | 1
+  readonly thinkUs: number
+  /** Of 100 fetches so many are held against the leader epoch that the client knows. */
+  readonly fencedPercent: number
+}
+
+/**
+ * A consumer by assignment: one fetch a broker at a time, from where it is. It goes on from where a poll ended, follows leaders, and looks positions up when it
+ * has none, or when its position is not in the log any more.
+ */
+export class Consumer implements Role {
+  readonly readings: Reading[] = []
+  private readonly client: SimClient
+  private readonly style: ReadingStyle
+  private readonly lookups: Lookups
+  private readonly polling = new Set<number>()
+
+  constructor(client: SimClient, style: ReadingStyle) {
+    this.client = client
+    this.style = style
+    this.lookups = new Lookups(client, style, () => this.wake())
+  }
+
+  get busy(): boolean {
+    return this.polling.size > 0 || this.lookups.underWay > 0
+  }
+
+  wake(): void {
+    const { client, style } = this
+    if (client.crowd.quiet && !style.final) return
+    for (const [broker, readings] of this.dueByLeader()) {
+      const address = client.view.addressOf(broker)
+      const connection = address === null ? null : client.connections.to(address)
+      if (connection === null) continue
+      for (const reading of readings) this.lookups.lookIfDue(reading, connection)
+      const ready = readings.filter(({ busy, offset }) => !busy && offset !== null)
+      if (ready.length > 0 && !this.polling.has(broker)) this.poll(broker, connection, ready)
+    }
+  }
+
+  private dueByLeader(): Map<number, Reading[]> {
+    const { view, nowUs } = this.client
+    const due = new Map<number, Reading[]>()
+    for (const reading of this.readings) {
+      if (reading.busy || reading.notBeforeUs > nowUs) continue
+      const { leader } = reading.view
+      if (leader < 0) {
+        view.doubt()
+        continue
+      }
+      const known = due.get(leader)
+      if (known === undefined) due.set(leader, [reading])
+      else known.push(reading)
+    }
+    return due
+  }
+
+  private poll(broker: number, connection: WireConnection, readings: readonly Reading[]): void {
+    const { client, style } = this
+    const zstd = client.crowd.rates.codecs.includes('zstd')
+    const version = connection.version(FetchApi, zstd ? ZSTD_SINCE : 0)
+    const asked = readings.map((reading) => {
+      reading.busy = true
+      const fenced = version >= EPOCH_SINCE && client.draw.chance(style.fencedPercent)
+      return { reading, from: reading.offset as number, epoch: fenced ? reading.view.epoch : -1 }
+    })
+    const polling = { broker, invokedUs: client.nowUs, version, asked }
+    this.polling.add(broker)
+    connection.ask(FetchApi, version, this.request(asked), (response) => {
+      this.polling.delete(broker)
+      for (const { reading } of asked) reading.busy = false
+      if (response === null) this.retryLater(asked.map(({ reading }) => reading))
+      else this.take(polling, response)
+      if (client.draw.chance(1) && !style.final) connection.rest(client.draw.between(100_000, 2_000_000))
+      if (style.thinkUs > 0) client.after(style.thinkUs, () => this.wake())
+      else this.wake()
+    })
+  }
+
+  private request(asked: Polling['asked']): FetchRequest {
+    const { maxWaitMs, minBytes, maxBytes, partitionMaxBytes, isolationLevel } = this.style
+    const topics: { topic: string; partitions: FetchRequest['topics'][number]['partitions'][number][] }[] = []
+    for (const { reading, from, epoch } of asked) {
+      const { topic: name, partition } = reading.view
+      let topic = topics.find((each) => each.topic === name)
+      if (topic === undefined) topics.push((topic = { topic: name, partitions: [] }))
+      topic.partitions.push({
+        partition,
+        currentLeaderEpoch: epoch,
+        fetchOffset: from,
+        lastFetchedEpoch: -1,
+        logStartOffset: -1,
+        partitionMaxBytes,
+      })
+    }
+    return { ...PLAIN_FETCH, maxWaitMs, minBytes, maxBytes, isolationLevel, topics }
+  }
+
+  private take(polling: Polling, response: FetchResponse): void {
+    for (const one of polling.asked) {
+      const { topic, partition } = one.reading.view
+      const answer = response.responses
+        .find((each) => each.topic === topic)
+        ?.partitions.find(({ partitionIndex }) => partitionIndex === partition)
+      if (answer === undefined)
+        throw new Violation('wire-format', `a fetch from ${topic}-${partition} was not answered`)
+      // Somebody may have moved the reading while the fetch was on its way.
+      if (one.reading.offset === one.from) this.takePartition(polling, one, answer)
+    }
+  }
+
+  private takePartition(polling: Polling, one: Polling['asked'][number], answer: Answered): void {
+    const { reading, from } = one
+    const { errorCode } = answer
+    if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
+      this.record(polling, one, answer, [])
+      return reading.moveTo('earliest')
+    }
+    if (errorCode !== ErrorCode.NONE) return this.retryLater([reading])
+    const fetched = readFetched(answer.records, from)
+    reading.atEnd = fetched.batches === 0 && answer.highWatermark === from
+    if (fetched.batches === 0) return
+    const last = fetched.values.at(-1)
+    if (last === undefined)
+      throw new Violation(
+        'useless-fetch',
+        `a fetch from ${reading.view.topic}-${reading.view.partition} at ${from} gave only batches before it`,
+      )
+    this.record(polling, one, answer, fetched.values)
+    reading.offset = last.offset + 1
+    reading.batchEpoch = fetched.leaderEpoch
+    reading.moved = false
+  }
+
+  private record(
+    { invokedUs, version }: Polling,
+    { reading, from, epoch }: Polling['asked'][number],
+    { errorCode, highWatermark, logStartOffset }: Answered,
+    values: Operation['values'],
+  ): void {
+    const { client, style } = this
+    client.crowd.ended({
+      client: client.name,
+      kind: 'poll',
+      invokedUs,
+      endedUs: client.nowUs,
+      outcome: errorCode === ErrorCode.NONE ? 'ok' : 'fail',
+      topic: reading.view.topic,
+      partition: reading.view.partition,
+      values,
+      from,
+      epoch,
+      moved: reading.moved,
+      error: errorCode,
+      highWatermark,
+      logStart: version >= LOG_START_SINCE ? logStartOffset : -1,
+      final: style.final,
+    })
+  }
+
+  private retryLater(readings: readonly Reading[]): void {
+    const { client } = this
+    client.view.doubt()
+    const waitUs = client.draw.between(BACKOFF_US / 4, BACKOFF_US)
+    for (const reading of readings) reading.notBeforeUs = client.nowUs + waitUs
+    client.after(waitUs, () => this.wake())
+  }
+}

@@ -1,0 +1,22 @@
+import type { Codec } from '@millrace/base'
+import { encodeBatch, type NewRecord } from '@millrace/records'
+import { encodeValue } from './values.ts'
+
+/** One value of a batch before it is encoded. */
+export interface NewValue {
+  readonly name: string
+  readonly padding: number
+}
+
+/** The batch of these values, all of one timestamp. Every third record has a key, every fifth a header: both follow from the value's name. */
+export function encodeValues(values: readonly NewValue[], timestampMs: number, codec: Codec): Uint8Array {
+  const records = values.map(({ name, padding }): NewRecord => {
+    const value = encodeValue(name, padding)
+    const last = name.charCodeAt(name.length - 1)
+    const key = last % 3 === 0 ? Buffer.from(name, 'latin1') : null
+    return last % 5 === 0
+      ? { timestamp: timestampMs, key, value, headers: [{ key: 'name', value: Buffer.from(name, 'latin1') }] }
+      : { timestamp: timestampMs, key, value }
+  })
+  return encodeBatch(records, { codec })
+}

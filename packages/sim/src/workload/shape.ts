@@ -1,0 +1,80 @@
+import type { Address, Codec } from '@millrace/base'
+import type { Draw } from '../run/draw.ts'
+
+/** A topic that the workload makes at its start. */
+export interface TopicShape {
+  readonly name: string
+  readonly partitions: number
+  readonly replicas: number
+  readonly minInSync: number
+}
+
+export interface WorkloadOptions {
+  /** Where clients ask first. */
+  readonly bootstrap: readonly Address[]
+  /** Producers and consumers; the admin comes on top. Their hosts are `client-1` to `client-N`, `admin` and `client-final`. */
+  readonly clients: number
+  readonly topics: readonly TopicShape[]
+  /** Milliseconds since 1970 at virtual time 0, for the records' timestamps; the simulator's when absent. */
+  readonly epochMs?: number
+  /** What is not given is drawn from the seed. */
+  readonly rates?: Partial<WorkloadRates>
+}
+
+/** How the clients of a run behave. Times in microseconds; a mean of 0 is never. */
+export interface WorkloadRates {
+  /** Between two sends of a producer. */
+  readonly thinkMeanUs: number
+  readonly requestTimeoutUs: number
+  /** Of 100 producers so many send with acks all; of the rest two thirds with acks 1. */
+  readonly acksAllPercent: number
+  /** Of 100 producers so many repeat a send that they know nothing of: it may be in the log twice. */
+  readonly retryPercent: number
+  /** Records of a batch, at most. */
+  readonly batchRecords: number
+  /** Of 100 values so many are padded, to at most so many bytes. */
+  readonly paddedPercent: number
+  readonly paddedBytes: number
+  readonly codecs: readonly Codec[]
+  /** Between two changes of what a consumer reads, or where. */
+  readonly moveMeanUs: number
+  /** Between the deaths of one client. It comes back under another name. */
+  readonly crashMeanUs: number
+  /** Between two sleeps of one client. */
+  readonly pauseMeanUs: number
+  /** Between two requests of the admin. */
+  readonly adminMeanUs: number
+  /** Of 100 topics so many lose their oldest records, to DeleteRecords and retention. */
+  readonly deletingPercent: number
+}
+
+const S = 1_000_000
+
+export function drawRates(draw: Draw): WorkloadRates {
+  return {
+    thinkMeanUs: draw.pick([20_000, 50_000, 150_000]),
+    requestTimeoutUs: draw.pick([1, 3, 10]) * S,
+    acksAllPercent: draw.pick([50, 80, 100]),
+    retryPercent: draw.pick([0, 0, 50]),
+    batchRecords: draw.pick([1, 3, 20]),
+    paddedPercent: draw.pick([0, 10, 40]),
+    paddedBytes: draw.pick([100, 2_000, 20_000]),
+    codecs: draw.chance(60) ? ['none'] : drawCodecs(draw),
+    moveMeanUs: draw.pick([0, 3, 10]) * S,
+    crashMeanUs: draw.pick([0, 10, 30]) * S,
+    pauseMeanUs: draw.pick([0, 0, 15]) * S,
+    adminMeanUs: draw.pick([0, 2, 5]) * S,
+    deletingPercent: draw.pick([0, 30, 60]),
+  }
+}
+
+function drawCodecs(draw: Draw): readonly Codec[] {
+  const codecs = draw.subset<Codec>(['gzip', 'snappy', 'lz4', 'zstd'], 50)
+  return ['none', ...codecs]
+}
+
+/** A topic of the run, whether it exists yet or not. */
+export interface PlannedTopic extends TopicShape {
+  /** Whether its oldest records may be deleted. */
+  readonly deleting: boolean
+}

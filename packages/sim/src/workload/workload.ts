@@ -1,0 +1,165 @@
+import { SimClock } from '../kernel/clock.ts'
+import { Draw } from '../run/draw.ts'
+import type { Bench, Life, Operation, Workload } from '../seams.ts'
+import { Admin } from './admin.ts'
+import { type Crowd, type Role, SimClient } from './client.ts'
+import { type Ends, FinalReader } from './final-reader.ts'
+import { Producer } from './producer.ts'
+import { RoamingConsumer } from './roaming-consumer.ts'
+import { drawRates, type PlannedTopic, type WorkloadOptions, type WorkloadRates } from './shape.ts'
+
+/** Numbers of connections of one client; more than any has. */
+const CONNECTIONS_OF_A_CLIENT = 100_000
+const LOOK_EVERY_US = 20_000
+
+interface WorkingRole extends Role {
+  readonly busy: boolean
+}
+
+/** A place where a client runs: one after the other, each under its own name. */
+interface Seat {
+  readonly host: string
+  readonly make: (client: SimClient) => WorkingRole
+  client: SimClient
+  role: WorkingRole
+  lives: number
+}
+
+/** Makes the clients of a run. Nothing happens before `start`. */
+export function createWorkload(bench: Bench, options: WorkloadOptions): Workload & { readonly rates: WorkloadRates } {
+  return new SimWorkload(bench, options)
+}
+
+class SimWorkload implements Workload, Crowd {
+  readonly bench: Bench
+  readonly bootstrap: WorkloadOptions['bootstrap']
+  readonly epochMs: number
+  readonly rates: WorkloadRates
+  readonly topics: PlannedTopic[]
+  readonly history: Operation[] = []
+  progress = 0
+  quiet = false
+  private readonly clients: number
+  private readonly life: Life
+  private readonly draw: Draw
+  private readonly seats: Seat[] = []
+  private born = 0
+
+  constructor(bench: Bench, options: WorkloadOptions) {
+    this.bench = bench
+    this.bootstrap = options.bootstrap
+    this.epochMs = options.epochMs ?? new SimClock({ nowUs: 0 }).wallMs()
+    this.clients = options.clients
+    this.life = bench.schedule.newLife('workload')
+    this.draw = new Draw(bench.random.fork('workload'))
+    this.rates = { ...drawRates(new Draw(bench.random.fork('workload-rates'))), ...options.rates }
+    const { deletingPercent } = this.rates
+    this.topics = options.topics.map((topic) => ({ ...topic, deleting: this.draw.chance(deletingPercent) }))
+  }
+
+  start(): void {
+    this.seat('admin', (client) => new Admin(client))
+    for (let at = 1; at <= this.clients; at++) {
+      const produces = at === 1 || (at !== 2 && this.draw.chance(60))
+      this.seat(`client-${at}`, (client) => (produces ? new Producer(client) : new RoamingConsumer(client)))
+    }
+    this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
+    this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))
+  }
+
+  quiesce(done: () => void): void {
+    this.quiet = true
+    for (const { client } of this.seats) this.bench.schedule.resume(client.life)
+    this.whenIdle(done)
+  }
+
+  readAll(done: () => void): void {
+    const client = this.newClient('client-final', 'client-final')
+    const reader = new FinalReader(client, this.acknowledged(), () => {
+      const { schedule } = this.bench
+      schedule.post(0, this.life, () => {
+        schedule.end(client.life)
+        done()
+      })
+    })
+    client.begin(reader)
+  }
+
+  begun(operation: Operation): void {
+    this.history.push(operation)
+  }
+
+  ended(operation: Operation): void {
+    if (operation.kind === 'poll' || operation.kind === 'lookup') this.history.push(operation)
+    if (operation.outcome === 'ok') this.progress++
+    const { client, kind, outcome, topic, partition, values } = operation
+    this.bench.schedule.note(`${client} ${kind} ${topic}-${partition} ${outcome}`, values[0]?.offset ?? -1)
+  }
+
+  private seat(host: string, make: Seat['make']): void {
+    const client = this.newClient(host, host)
+    const role = make(client)
+    this.seats.push({ host, make, client, role, lives: 1 })
+    client.begin(role)
+  }
+
+  private newClient(host: string, name: string): SimClient {
+    return new SimClient(this, {
+      host,
+      name,
+      random: this.bench.random.fork(name),
+      firstConnection: this.born++ * CONNECTIONS_OF_A_CLIENT,
+    })
+  }
+
+  /** One seat at a time, now and then. */
+  private disturb(meanUs: number, run: (seat: Seat) => void): void {
+    if (meanUs === 0) return
+    this.bench.schedule.post(this.draw.around(meanUs), this.life, () => {
+      if (this.quiet) return
+      run(this.draw.pick(this.seats))
+      this.disturb(meanUs, run)
+    })
+  }
+
+  private crash(seat: Seat): void {
+    const { schedule } = this.bench
+    if (seat.client.life.over) return
+    schedule.end(seat.client.life)
+    schedule.post(this.draw.between(10_000, 1_000_000), this.life, () => {
+      seat.lives++
+      seat.client = this.newClient(seat.host, `${seat.host}.${seat.lives}`)
+      seat.role = seat.make(seat.client)
+      seat.client.begin(seat.role)
+    })
+  }
+
+  private pause(seat: Seat): void {
+    const { schedule } = this.bench
+    const { life } = seat.client
+    if (life.over || life.paused) return
+    schedule.pause(life)
+    schedule.post(this.draw.between(100_000, 5_000_000), this.life, () => {
+      if (!life.over) schedule.resume(life)
+    })
+  }
+
+  private whenIdle(done: () => void): void {
+    this.bench.schedule.post(LOOK_EVERY_US, this.life, () => {
+      if (this.seats.some(({ client, role }) => !client.life.over && role.busy)) this.whenIdle(done)
+      else done()
+    })
+  }
+
+  /** Where each partition ends at least, by what was acknowledged to producers that waited for all replicas. */
+  private acknowledged(): readonly Ends[] {
+    const ends = new Map<string, Ends>()
+    for (const { kind, outcome, acks, topic, partition, values } of this.history) {
+      if (kind !== 'send' || outcome !== 'ok' || acks !== -1) continue
+      const end = (values.at(-1)?.offset ?? -1) + 1
+      const known = ends.get(`${topic}-${partition}`)
+      if (known === undefined || known.end < end) ends.set(`${topic}-${partition}`, { topic, partition, end })
+    }
+    return [...ends.values()]
+  }
+}
