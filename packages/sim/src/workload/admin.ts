@@ -208,8 +208,7 @@ export class Admin implements Role {
       const code = response === null ? null : error(response)
       if (code !== null) operation.error = code
       if (code !== ErrorCode.NONE) view.doubt()
-      // A timeout or a lost controller leaves it open what was decided; so does everything that is not plainly a refusal.
-      this.end(operation, code === null ? 'info' : code === ErrorCode.NONE ? 'ok' : 'info')
+      this.end(operation, outcomeOf(code))
       done?.(code === ErrorCode.NONE)
     })
   }
@@ -220,4 +219,19 @@ export class Admin implements Role {
     operation.endedUs = this.client.nowUs
     this.client.crowd.ended(operation)
   }
+}
+
+/** Errors that say that nothing was done. A timeout or a lost controller leaves it open. */
+const REFUSED: ReadonlySet<number> = new Set([
+  ErrorCode.OFFSET_OUT_OF_RANGE,
+  ErrorCode.INVALID_PARTITIONS,
+  ErrorCode.INVALID_REPLICATION_FACTOR,
+  ErrorCode.INVALID_CONFIG,
+  ErrorCode.INVALID_REQUEST,
+  ErrorCode.POLICY_VIOLATION,
+])
+
+function outcomeOf(code: number | null): Operation['outcome'] {
+  if (code === ErrorCode.NONE) return 'ok'
+  return code !== null && REFUSED.has(code) ? 'fail' : 'info'
 }

@@ -9,16 +9,22 @@ const LATEST = -1
 const EARLIEST = -2
 const BACKOFF_US = 100_000
 
+/** How a consumer looks things up; see `ReadingStyle`. */
+interface LookupStyle {
+  readonly final: boolean
+  readonly fencedPercent: number
+}
+
 /** What a consumer looks up of its partitions: where to begin, and after a change of leaders whether what it read is still in the log. */
 export class Lookups {
   underWay = 0
   private readonly client: SimClient
-  private readonly fencedPercent: number
+  private readonly style: LookupStyle
   private readonly done: () => void
 
-  constructor(client: SimClient, { fencedPercent }: { readonly fencedPercent: number }, done: () => void) {
+  constructor(client: SimClient, style: LookupStyle, done: () => void) {
     this.client = client
-    this.fencedPercent = fencedPercent
+    this.style = style
     this.done = done
   }
 
@@ -38,7 +44,7 @@ export class Lookups {
     const { topic, partition } = reading.view
     const { start } = reading
     const version = connection.version(ListOffsetsApi)
-    const epoch = version >= EPOCH_SINCE && client.draw.chance(this.fencedPercent) ? reading.view.epoch : -1
+    const epoch = version >= EPOCH_SINCE && client.draw.chance(this.style.fencedPercent) ? reading.view.epoch : -1
     const timestamp = start === 'latest' ? LATEST : start === 'earliest' ? EARLIEST : start
     const invokedUs = this.begin(reading)
     const partitions = [{ partitionIndex: partition, currentLeaderEpoch: epoch, timestamp }]
@@ -102,6 +108,7 @@ export class Lookups {
       topic: view.topic,
       partition: view.partition,
       values: [],
+      final: this.style.final,
       ...told,
     })
   }

@@ -16,6 +16,7 @@ interface Sending {
   readonly operation: Operation
   readonly bytes: Uint8Array
   triesLeft: number
+  repeated: boolean
 }
 
 type Answered = ProduceResponse['responses'][number]['partitionResponses'][number]
@@ -108,6 +109,7 @@ export class Producer implements Role {
       operation,
       bytes: encodeValues(values, client.nowMs, draw.pick(this.codecs)),
       triesLeft: this.retries ? RETRIES : 0,
+      repeated: false,
     }
     this.sending.add(sending)
     return sending
@@ -115,9 +117,9 @@ export class Producer implements Role {
 
   private request(connection: WireConnection, batches: readonly Sending[]): void {
     const version = connection.version(ProduceApi, this.codecs.includes('zstd') ? ZSTD_SINCE : 0)
-    for (const { operation } of batches) {
+    for (const { operation, repeated } of batches) {
       operation.copies = (operation.copies ?? 0) + 1
-      operation.connection = connection.id
+      operation.connection = repeated ? -1 : connection.id
     }
     const request = {
       transactionalId: null,
@@ -162,6 +164,7 @@ export class Producer implements Role {
     if (batch.triesLeft === 0 || client.crowd.quiet)
       return this.finish(batch, batch.operation.copies === 0 ? 'fail' : 'info')
     batch.triesLeft--
+    batch.repeated = true
     client.after(client.draw.between(20_000, 200_000), () => this.retry(batch))
   }
 
