@@ -1,0 +1,77 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { RunReport } from './report.ts'
+
+/** Asked of a worker process. */
+export interface Job {
+  readonly seed: number
+}
+
+/** A run takes seconds; one that takes this long of real time hangs. */
+const HANG_MS = 120_000
+
+/** Runs seeds in processes of their own, `jobs` at a time, and tells every report as it comes. Ends when `next` gives null. */
+export async function runJobs(
+  jobs: number,
+  next: () => number | null,
+  done: (report: RunReport) => void,
+): Promise<void> {
+  await Promise.all(Array.from({ length: jobs }, () => runOneAfterAnother(next, done)))
+}
+
+async function runOneAfterAnother(next: () => number | null, done: (report: RunReport) => void): Promise<void> {
+  let child: ChildProcess | null = null
+  for (let seed = next(); seed !== null; seed = next()) {
+    child ??= startWorker()
+    const answer = await ask(child, { seed })
+    if (answer.alive) done(answer.report)
+    else {
+      child.kill('SIGKILL')
+      child = null
+      done(deadReport(seed, answer.why))
+    }
+  }
+  child?.disconnect()
+}
+
+function startWorker(): ChildProcess {
+  return fork(fileURLToPath(new URL('worker.ts', import.meta.url)), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced',
+  })
+}
+
+type Answer = { readonly alive: true; readonly report: RunReport } | { readonly alive: false; readonly why: string }
+
+function ask(child: ChildProcess, job: Job): Promise<Answer> {
+  return new Promise((resolve) => {
+    const answer = (value: Answer): void => {
+      clearTimeout(timer)
+      child.removeAllListeners()
+      resolve(value)
+    }
+    const timer = setTimeout(
+      () => answer({ alive: false, why: `no end after ${HANG_MS / 1000} s of real time` }),
+      HANG_MS,
+    )
+    child.once('message', (report) => answer({ alive: true, report: report as RunReport }))
+    child.once('exit', (code, signal) => answer({ alive: false, why: `the process ended (${signal ?? code})` }))
+    child.once('error', (error) => answer({ alive: false, why: error.message }))
+    child.send(job)
+  })
+}
+
+/** A run that took its process with it, or never came to an end, is a failure too. */
+function deadReport(seed: number, why: string): RunReport {
+  return {
+    seed,
+    digest: '',
+    violation: { invariant: 'run-ended', detail: why, atUs: 0, event: 0 },
+    events: 0,
+    virtualUs: 0,
+    realMs: 0,
+    faults: {},
+    counts: { acked: 0, failed: 0, unknown: 0, valuesRead: 0, incarnations: 0 },
+    story: [],
+  }
+}

@@ -1,0 +1,45 @@
+import type { FaultAtlas } from '../seams.ts'
+import type { Cluster } from './cluster.ts'
+import type { SimNode } from './sim-node.ts'
+
+/** Watches nodes that were damaged, and tells the atlas when one has again everything that is committed. */
+export class Recovery {
+  private readonly cluster: Cluster
+  private readonly atlas: FaultAtlas
+
+  constructor(cluster: Cluster, atlas: FaultAtlas) {
+    this.cluster = cluster
+    this.atlas = atlas
+  }
+
+  /** The nodes that have recovered since the last look. */
+  look(): readonly number[] {
+    const back = this.atlas.damagedNodes.filter((id) => this.hasEverything(this.cluster.node(id)))
+    for (const id of back) this.atlas.recovered(id)
+    return back
+  }
+
+  private hasEverything(node: SimNode): boolean {
+    const { storage } = node.machine
+    if (!node.isReady || !storage.intact || storage.raftMirrors.some(({ damage }) => damage !== null)) return false
+    const active = this.cluster.nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller
+    if (active === undefined || active === null) return false
+    return (
+      this.inSync(node, active.image.partitionsOf(node.id)) &&
+      this.votes(
+        node,
+        active.status.voters.map(({ id }) => id),
+      )
+    )
+  }
+
+  private inSync(node: SimNode, partitions: Iterable<{ readonly isr: readonly number[] }>): boolean {
+    for (const { isr } of partitions) if (!isr.includes(node.id)) return false
+    return true
+  }
+
+  /** A node that forgot what it had acknowledged comes back as another voter, once it has the log. */
+  private votes(node: SimNode, voters: readonly number[]): boolean {
+    return node.running?.controller == null || voters.includes(node.id)
+  }
+}

@@ -1,0 +1,256 @@
+import { SeededRandom } from '@millrace/host'
+import { inspectNode, type Node, type NodeView, readNodeConfig } from '@millrace/server'
+import { checkHistory } from '../history/check-history.ts'
+import { createInvariants } from '../invariants/invariants.ts'
+import { SimClock } from '../kernel/clock.ts'
+import { drive } from '../kernel/drive.ts'
+import { createSchedule } from '../kernel/schedule.ts'
+import { createNetwork } from '../network/sim-network.ts'
+import { type Life, Violation } from '../seams.ts'
+import { type AtlasOptions, createAtlas } from '../storage/atlas.ts'
+import { createSimStorage } from '../storage/sim-storage.ts'
+import { createWorkload } from '../workload/workload.ts'
+import { hostOf } from './act.ts'
+import { Cluster } from './cluster.ts'
+import { unproductive, unsettled } from './convergence.ts'
+import { Nemesis } from './nemesis.ts'
+import { type Plan, propertiesOf } from './plan.ts'
+import { Recovery } from './recovery.ts'
+import { countOperations, type RunReport, type ViolationReport } from './report.ts'
+import { asViolation, forbiddenEnd, tellEnd } from './ends.ts'
+import { type NodeEnd, type NodeWatcher, SimNode } from './sim-node.ts'
+import { Story } from './story.ts'
+
+const S = 1_000_000
+/** How long a healed cluster may take to settle, and then to take a produce at each partition. */
+const SETTLE_US = 90 * S
+/** How often it is looked at. */
+const LOOK_US = 100_000
+/** So many events are no longer a run but a storm. */
+const STORM_EVENTS = 4_000_000
+/** The wall clocks of machines at the beginning of a run: 1 January 2026. */
+const EPOCH_MS = 1_767_225_600_000
+
+/** One run of one plan: builds its world, drives it through its phases, and tells what came out. */
+export class Simulation implements NodeWatcher {
+  private readonly plan: Plan
+  private readonly random: SeededRandom
+  private readonly schedule
+  private readonly network
+  private readonly atlas
+  private readonly invariants = createInvariants()
+  private readonly cluster: Cluster
+  private readonly workload
+  private readonly nemesis: Nemesis
+  private readonly recovery: Recovery
+  private readonly story: Story
+  private readonly judge: Life
+  private readonly views = new Map<Life, { node: SimNode; view: NodeView }>()
+  private violation: ViolationReport | null = null
+
+  constructor(plan: Plan) {
+    this.plan = plan
+    this.random = new SeededRandom(`run/${plan.seed}`)
+    this.schedule = createSchedule(this.random.fork('schedule'))
+    const { schedule, random } = this
+    this.network = createNetwork({ schedule, random: random.fork('network') }, plan.network)
+    this.atlas = createAtlas(atlasOptions(plan))
+    this.story = new Story(() => schedule.nowUs)
+    this.judge = schedule.newLife('judge')
+    this.cluster = new Cluster(
+      plan.nodes.map(({ id }) => this.newNode(id)),
+      schedule,
+      this.network,
+    )
+    this.workload = createWorkload(
+      { schedule, network: this.network, random: random.fork('clients') },
+      {
+        bootstrap: plan.nodes.filter(({ broker }) => broker).map(({ id }) => ({ host: hostOf(id), port: 9092 })),
+        clients: plan.clients.count,
+        topics: plan.clients.topics,
+        epochMs: EPOCH_MS,
+      },
+    )
+    this.recovery = new Recovery(this.cluster, this.atlas)
+    const { network, cluster, atlas } = this
+    this.nemesis = new Nemesis({
+      plan,
+      schedule,
+      network,
+      cluster,
+      atlas,
+      tell: (text) => this.story.tell('nemesis', text),
+    })
+  }
+
+  async run(storyLines: number): Promise<RunReport> {
+    const started = performance.now()
+    try {
+      await this.phases()
+    } catch (error) {
+      this.broken(asViolation(error))
+    }
+    return this.report(performance.now() - started, storyLines)
+  }
+
+  private async phases(): Promise<void> {
+    this.cluster.startAll()
+    this.nemesis.start()
+    this.schedule.post(0, this.judge, () => this.workload.start())
+    this.watchRecovery()
+    await this.drive(this.plan.horizonUs)
+    this.nemesis.freeze()
+    const lost = this.mayLose()
+    this.story.tell('nemesis', `everything heals${lost.length > 0 ? ` but ${lost.map(hostOf).join(', ')}` : ''}`)
+    this.cluster.heal(lost)
+    await this.converge(lost)
+    for (const id of lost) this.cluster.bringBack(id)
+    if (lost.length > 0) await this.converge([])
+    await this.until('clients-come-to-an-end', (done) => this.workload.quiesce(done))
+    await this.waitUntil('liveness', () => unsettled(this.cluster.nodes, []))
+    this.invariants.quiet([...this.views.values()].map(({ view }) => view))
+    await this.until('final-reads-come-to-an-end', (done) => this.workload.readAll(done))
+    const [first] = checkHistory(this.workload.history)
+    if (first !== undefined) throw first
+  }
+
+  // The phases' parts.
+
+  private async converge(lost: readonly number[]): Promise<void> {
+    await this.waitUntil('liveness', () => unsettled(this.cluster.nodes, lost))
+    const { nodes } = this.cluster
+    const { history } = this.workload
+    const sinceUs = this.schedule.nowUs
+    await this.waitUntil('liveness', () => unproductive(nodes, lost, { history, sinceUs }))
+  }
+
+  private async waitUntil(invariant: string, why: () => string | null): Promise<void> {
+    const deadline = this.schedule.nowUs + SETTLE_US
+    for (let reason = why(); reason !== null; reason = why()) {
+      if (this.schedule.nowUs >= deadline)
+        throw new Violation(invariant, `${SETTLE_US / S} s after all was healed: ${reason}`)
+      await this.drive(this.schedule.nowUs + LOOK_US)
+    }
+  }
+
+  private async until(invariant: string, begin: (done: () => void) => void): Promise<void> {
+    let over = false
+    this.schedule.post(0, this.judge, () => begin(() => (over = true)))
+    await this.waitUntil(invariant, () => (over ? null : 'not yet'))
+  }
+
+  private async drive(untilUs: number): Promise<void> {
+    const { schedule } = this
+    await drive(schedule, {
+      untilUs,
+      until: () => this.violation !== null,
+      maxEvents: STORM_EVENTS - schedule.events,
+      afterEvent: (life) => this.afterEvent(life),
+    })
+    if (this.violation !== null) throw new Violation(this.violation.invariant, this.violation.detail)
+    if (schedule.events >= STORM_EVENTS) throw new Violation('storm', `${STORM_EVENTS} events and no end`)
+  }
+
+  private afterEvent(life: Life): void {
+    const known = this.views.get(life)
+    if (known !== undefined && !life.over) this.invariants.nodeRan(known.node.id, known.view)
+  }
+
+  /** A node is missed only where the others have all that is committed. */
+  private mayLose(): readonly number[] {
+    const { lost } = this.plan
+    return this.atlas.damagedNodes.every((id) => lost.includes(id)) ? lost : []
+  }
+
+  private watchRecovery(): void {
+    this.schedule.post(500_000, this.judge, () => {
+      for (const id of this.recovery.look()) this.story.tell(hostOf(id), 'has everything again')
+      this.watchRecovery()
+    })
+  }
+
+  // What happens to nodes.
+
+  spawned(node: SimNode, life: Life): void {
+    this.story.tell(hostOf(node.id), `${life.name} begins`)
+  }
+
+  started(node: SimNode, running: Node): void {
+    if (node.life !== null) this.views.set(node.life, { node, view: inspectNode(running) })
+  }
+
+  ready(node: SimNode): void {
+    this.story.tell(hostOf(node.id), 'serves')
+  }
+
+  ended(node: SimNode, life: Life, end: NodeEnd): void {
+    this.views.delete(life)
+    this.invariants.nodeEnded(node.id)
+    this.story.tell(hostOf(node.id), tellEnd(end))
+    const violation = forbiddenEnd(end, this.nemesis.mayHaveFailed(node.id))
+    if (violation !== null) this.broken(violation)
+    if (this.violation === null) this.cluster.ended(node, end)
+  }
+
+  line(node: SimNode, level: string, text: string): void {
+    this.story.tell(hostOf(node.id), level === 'info' ? text : `${level}: ${text}`)
+  }
+
+  // Building and telling.
+
+  private newNode(id: number): SimNode {
+    const { schedule, network, plan, atlas } = this
+    const { driftPpm, wallOffsetMs } = plan.nodes.find((node) => node.id === id) ?? { driftPpm: 0, wallOffsetMs: 0 }
+    const { config, problems } = readNodeConfig(propertiesOf(plan, id), hostOf(id))
+    if (config === null) throw new Error(problems.map(({ message }) => message).join('\n'))
+    const random = this.random.fork(hostOf(id))
+    const clock = new SimClock(schedule, { driftPpm, wallOffsetMs })
+    const storage = createSimStorage({
+      schedule,
+      atlas,
+      node: id,
+      random: random.fork('storage'),
+      faults: plan.disk,
+      wallMs: () => clock.wallMs(),
+    })
+    return new SimNode({ id, host: hostOf(id), config, storage, clock, random }, { schedule, network }, this)
+  }
+
+  private broken(violation: Violation): void {
+    this.violation ??= {
+      invariant: violation.invariant,
+      detail: violation.message.slice(violation.invariant.length + 2),
+      atUs: this.schedule.nowUs,
+      event: this.schedule.events,
+    }
+  }
+
+  private report(realMs: number, storyLines: number): RunReport {
+    const { schedule, workload, violation } = this
+    const lines = storyLines > 0 ? storyLines : violation === null ? 0 : 60
+    return {
+      seed: this.plan.seed,
+      digest: schedule.digest,
+      violation,
+      events: schedule.events,
+      virtualUs: schedule.nowUs,
+      realMs,
+      faults: Object.fromEntries(this.nemesis.done),
+      counts: {
+        ...countOperations(workload.history),
+        incarnations: this.cluster.nodes.reduce((sum, node) => sum + node.incarnations, 0),
+      },
+      story: lines === 0 ? [] : this.story.last(lines, workload.history),
+    }
+  }
+}
+
+function atlasOptions({ nodes, clients }: Plan): AtlasOptions {
+  return {
+    brokers: nodes.filter(({ broker }) => broker).map(({ id }) => id),
+    voters: nodes.filter(({ controller }) => controller).map(({ id }) => id),
+    minInsyncReplicas: Math.min(...clients.topics.map(({ minInSync }) => minInSync)),
+    failures: true,
+    beyondRepair: false,
+  }
+}

@@ -1,0 +1,53 @@
+import { readNodeConfig } from '@millrace/server'
+import { describe, expect, it } from 'vitest'
+import { ACT_KINDS, tellAct } from '../../src/run/act.ts'
+import { drawPlan, propertiesOf } from '../../src/run/plan.ts'
+
+const plans = Array.from({ length: 300 }, (_, seed) => drawPlan(seed))
+
+describe('a plan', () => {
+  it('is a function of its seed', () => {
+    expect(drawPlan(17)).toEqual(drawPlan(17))
+    expect(JSON.stringify(drawPlan(17))).not.toBe(JSON.stringify(drawPlan(18)))
+  })
+
+  it('survives being kept as JSON', () => {
+    for (const plan of plans) expect(JSON.parse(JSON.stringify(plan))).toEqual(plan)
+  })
+
+  it('gives every node a configuration without problems', () => {
+    for (const plan of plans)
+      for (const { id } of plan.nodes) expect(readNodeConfig(propertiesOf(plan, id), `node${id}`).problems).toEqual([])
+  })
+
+  it('has acts in the order of time, before the horizon, of nodes that exist', () => {
+    for (const { acts, nodes, horizonUs } of plans) {
+      const ids = nodes.map(({ id }) => id)
+      let last = 0
+      for (const act of acts) {
+        expect(act.atUs).toBeGreaterThanOrEqual(last)
+        expect(Number.isSafeInteger(act.atUs)).toBe(true)
+        last = act.atUs
+        if ('node' in act) expect(ids).toContain(act.node)
+        if ('nodes' in act) for (const id of act.nodes) expect(ids).toContain(id)
+        expect(tellAct(act)).not.toContain('undefined')
+      }
+      expect(last).toBeLessThan(horizonUs + 20_000_000)
+    }
+  })
+
+  it('draws every kind of fault, every size of cluster, and runs without faults', () => {
+    const kinds = new Set(plans.flatMap(({ acts }) => acts.map(({ kind }) => kind)))
+    expect([...kinds].sort()).toEqual([...ACT_KINDS].sort())
+    expect(new Set(plans.map(({ nodes }) => nodes.length))).toEqual(new Set([1, 3, 5, 6]))
+    expect(plans.filter(({ acts }) => acts.length === 0).length).toBeGreaterThan(5)
+  })
+
+  it('cuts no power where the page cache is all that was promised', () => {
+    for (const { properties, acts } of plans.filter((plan) => plan.properties['flush.mode'] === 'pagecache'))
+      expect(
+        acts.filter(({ kind }) => kind === 'power-cut'),
+        JSON.stringify(properties),
+      ).toEqual([])
+  })
+})
