@@ -1,4 +1,4 @@
-import type { FatalCode, Random } from '@millrace/base'
+import type { FatalCode, Random, World } from '@millrace/base'
 import { type Node, type NodeConfig, startNode } from '@millrace/server'
 import type { SimClock } from '../kernel/clock.ts'
 import { SimLogger } from '../kernel/logger.ts'
@@ -31,7 +31,8 @@ export type NodeEnd =
 
 /** Told what happens to a node. */
 export interface NodeWatcher {
-  spawned(node: SimNode, life: Life): void
+  /** A process begins; it gets the world that is returned. */
+  spawned(node: SimNode, life: Life, world: World): World
   started(node: SimNode, running: Node): void
   ready(node: SimNode): void
   ended(node: SimNode, life: Life, end: NodeEnd): void
@@ -71,7 +72,6 @@ export class SimNode {
     this.incarnations++
     const life = schedule.newLife(`n${this.id}#${this.incarnations}`)
     this.life = life
-    this.watcher.spawned(this, life)
     const world = simWorld({
       schedule,
       life,
@@ -83,7 +83,7 @@ export class SimNode {
       log: new SimLogger((level, text) => this.watcher.line(this, level, text)),
       fatal: (code, cause) => this.died(life, { how: 'fatal', code, cause }),
     })
-    startNode(world, config).then(
+    startNode(this.watcher.spawned(this, life, world), config).then(
       (running) => this.serves(life, running),
       (cause: unknown) => this.died(life, { how: 'refused', cause }),
     )

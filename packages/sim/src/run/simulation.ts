@@ -1,12 +1,13 @@
 import { SeededRandom } from '@millrace/host'
-import { inspectNode, type Node, type NodeView, readNodeConfig } from '@millrace/server'
+import type { World } from '@millrace/base'
+import { inspectNode, type Node, readNodeConfig } from '@millrace/server'
 import { checkHistory } from '../history/check-history.ts'
 import { createInvariants } from '../invariants/invariants.ts'
 import { SimClock } from '../kernel/clock.ts'
 import { drive } from '../kernel/drive.ts'
 import { createSchedule } from '../kernel/schedule.ts'
 import { createNetwork } from '../network/sim-network.ts'
-import { type Life, Violation } from '../seams.ts'
+import { type FaultAtlas, type Life, type Operation, Violation } from '../seams.ts'
 import { type AtlasOptions, createAtlas } from '../storage/atlas.ts'
 import { createSimStorage } from '../storage/sim-storage.ts'
 import { createWorkload } from '../workload/workload.ts'
@@ -28,8 +29,6 @@ const SETTLE_US = 90 * S
 const LOOK_US = 100_000
 /** So many events are no longer a run but a storm. */
 const STORM_EVENTS = 4_000_000
-/** The wall clocks of machines at the beginning of a run: 1 January 2026. */
-const EPOCH_MS = 1_767_225_600_000
 
 /** One run of one plan: builds its world, drives it through its phases, and tells what came out. */
 export class Simulation implements NodeWatcher {
@@ -38,14 +37,15 @@ export class Simulation implements NodeWatcher {
   private readonly schedule
   private readonly network
   private readonly atlas
-  private readonly invariants = createInvariants()
+  private readonly invariants
   private readonly cluster: Cluster
   private readonly workload
   private readonly nemesis: Nemesis
   private readonly recovery: Recovery
   private readonly story: Story
   private readonly judge: Life
-  private readonly views = new Map<Life, { node: SimNode; view: NodeView }>()
+  /** The node of each process that lives. */
+  private readonly processes = new Map<Life, number>()
   private violation: ViolationReport | null = null
 
   constructor(plan: Plan) {
@@ -54,7 +54,11 @@ export class Simulation implements NodeWatcher {
     this.schedule = createSchedule(this.random.fork('schedule'))
     const { schedule, random } = this
     this.network = createNetwork({ schedule, random: random.fork('network') }, plan.network)
-    this.atlas = createAtlas(atlasOptions(plan))
+    this.invariants = createInvariants({
+      peek: (node, path, at, into) => this.cluster.node(node).machine.storage.peek(path, at, into),
+      fsync: plan.properties['flush.mode'] !== 'pagecache',
+    })
+    this.atlas = toldAtlas(createAtlas(atlasOptions(plan)), (node) => this.invariants.damaged(node))
     this.story = new Story(() => schedule.nowUs)
     this.judge = schedule.newLife('judge')
     this.cluster = new Cluster(
@@ -68,7 +72,7 @@ export class Simulation implements NodeWatcher {
         bootstrap: plan.nodes.filter(({ broker }) => broker).map(({ id }) => ({ host: hostOf(id), port: 9092 })),
         clients: plan.clients.count,
         topics: plan.clients.topics,
-        epochMs: EPOCH_MS,
+        told: (operation) => this.clientTold(operation),
       },
     )
     this.recovery = new Recovery(this.cluster, this.atlas)
@@ -80,6 +84,7 @@ export class Simulation implements NodeWatcher {
       cluster,
       atlas,
       tell: (text) => this.story.tell('nemesis', text),
+      wiped: (id) => this.invariants.wiped(id),
     })
   }
 
@@ -108,7 +113,7 @@ export class Simulation implements NodeWatcher {
     if (lost.length > 0) await this.converge([])
     await this.until('clients-come-to-an-end', (done) => this.workload.quiesce(done))
     await this.waitUntil('liveness', () => unsettled(this.cluster.nodes, []))
-    this.invariants.quiet([...this.views.values()].map(({ view }) => view))
+    this.invariants.quiet()
     await this.until('final-reads-come-to-an-end', (done) => this.workload.readAll(done))
     const [first] = checkHistory(this.workload.history)
     if (first !== undefined) throw first
@@ -152,14 +157,23 @@ export class Simulation implements NodeWatcher {
   }
 
   private afterEvent(life: Life): void {
-    const known = this.views.get(life)
-    if (known !== undefined && !life.over) this.invariants.nodeRan(known.node.id, known.view)
+    const node = this.processes.get(life)
+    if (node !== undefined) this.invariants.ran(node)
   }
 
   /** A node is missed only where the others have all that is committed. */
   private mayLose(): readonly number[] {
     const { lost } = this.plan
     return this.atlas.damagedNodes.every((id) => lost.includes(id)) ? lost : []
+  }
+
+  /** What a client was told is held against the nodes at once. */
+  private clientTold({ kind, outcome, acks, topic, partition, values }: Operation): void {
+    if (outcome !== 'ok') return
+    const last = values.at(-1)?.offset ?? -1
+    if (last < 0) return
+    if (kind === 'send' && acks === -1) this.invariants.acked(topic, partition, last + 1)
+    if (kind === 'poll') this.invariants.read(topic, partition, last)
   }
 
   private watchRecovery(): void {
@@ -171,12 +185,14 @@ export class Simulation implements NodeWatcher {
 
   // What happens to nodes.
 
-  spawned(node: SimNode, life: Life): void {
+  spawned(node: SimNode, life: Life, world: World): World {
     this.story.tell(hostOf(node.id), `${life.name} begins`)
+    this.processes.set(life, node.id)
+    return this.invariants.spawned(node.id, life.name, world)
   }
 
   started(node: SimNode, running: Node): void {
-    if (node.life !== null) this.views.set(node.life, { node, view: inspectNode(running) })
+    this.invariants.started(node.id, inspectNode(running))
   }
 
   ready(node: SimNode): void {
@@ -184,8 +200,8 @@ export class Simulation implements NodeWatcher {
   }
 
   ended(node: SimNode, life: Life, end: NodeEnd): void {
-    this.views.delete(life)
-    this.invariants.nodeEnded(node.id)
+    this.processes.delete(life)
+    this.invariants.ended(node.id, end.how === 'power-cut' ? 'power-cut' : 'killed')
     this.story.tell(hostOf(node.id), tellEnd(end))
     const violation = forbiddenEnd(end, this.nemesis.mayHaveFailed(node.id))
     if (violation !== null) this.broken(violation)
@@ -252,5 +268,24 @@ function atlasOptions({ nodes, clients }: Plan): AtlasOptions {
     minInsyncReplicas: Math.min(...clients.topics.map(({ minInSync }) => minInSync)),
     failures: true,
     beyondRepair: false,
+  }
+}
+
+/** The atlas, with somebody who is told of damage. */
+function toldAtlas(atlas: FaultAtlas, damaged: (node: number) => void): FaultAtlas {
+  return {
+    mayDamage: (node) => atlas.mayDamage(node),
+    mayFail: (node) => atlas.mayFail(node),
+    damaged: (node) => {
+      atlas.damaged(node)
+      damaged(node)
+    },
+    recovered: (node) => atlas.recovered(node),
+    get damagedNodes() {
+      return atlas.damagedNodes
+    },
+    get expectsHalt() {
+      return atlas.expectsHalt
+    },
   }
 }

@@ -1,5 +1,6 @@
 import type { Address, Codec } from '@millrace/base'
 import type { Draw } from '../run/draw.ts'
+import type { Operation } from '../seams.ts'
 
 /** A topic that the workload makes at its start. */
 export interface TopicShape {
@@ -17,6 +18,8 @@ export interface WorkloadOptions {
   readonly topics: readonly TopicShape[]
   /** Milliseconds since 1970 at virtual time 0, for the records' timestamps; the simulator's when absent. */
   readonly epochMs?: number
+  /** Told of each operation when it ends. */
+  readonly told?: (operation: Operation) => void
   /** What is not given is drawn from the seed. */
   readonly rates?: Partial<WorkloadRates>
 }

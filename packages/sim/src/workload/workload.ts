@@ -40,6 +40,7 @@ class SimWorkload implements Workload, Crowd {
   progress = 0
   quiet = false
   private readonly clients: number
+  private readonly told: WorkloadOptions['told']
   private readonly life: Life
   private readonly draw: Draw
   private readonly seats: Seat[] = []
@@ -50,6 +51,7 @@ class SimWorkload implements Workload, Crowd {
     this.bootstrap = options.bootstrap
     this.epochMs = options.epochMs ?? new SimClock({ nowUs: 0 }).wallMs()
     this.clients = options.clients
+    this.told = options.told
     this.life = bench.schedule.newLife('workload')
     this.draw = new Draw(bench.random.fork('workload'))
     this.rates = { ...drawRates(new Draw(bench.random.fork('workload-rates'))), ...options.rates }
@@ -92,6 +94,7 @@ class SimWorkload implements Workload, Crowd {
   ended(operation: Operation): void {
     if (operation.kind === 'poll' || operation.kind === 'lookup') this.history.push(operation)
     if (operation.outcome === 'ok') this.progress++
+    this.told?.(operation)
     const { client, kind, outcome, topic, partition, values } = operation
     this.bench.schedule.note(`${client} ${kind} ${topic}-${partition} ${outcome}`, values[0]?.offset ?? -1)
   }
