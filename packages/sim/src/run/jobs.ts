@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { BUG_VARIABLE, plantArguments } from '../planted/variable.ts'
 import type { RunReport } from './report.ts'
 
 /** Asked of a worker process. */
@@ -19,10 +20,15 @@ export async function runJobs(
   await Promise.all(Array.from({ length: jobs }, () => runOneAfterAnother(next, done)))
 }
 
-async function runOneAfterAnother(next: () => number | null, done: (report: RunReport) => void): Promise<void> {
+/** The same in one process. `bug` is planted in it. */
+export async function runOneAfterAnother(
+  next: () => number | null,
+  done: (report: RunReport) => void,
+  bug?: string,
+): Promise<void> {
   let child: ChildProcess | null = null
   for (let seed = next(); seed !== null; seed = next()) {
-    child ??= startWorker()
+    child ??= startWorker(bug)
     const answer = await ask(child, { seed })
     if (answer.alive) done(answer.report)
     else {
@@ -34,10 +40,11 @@ async function runOneAfterAnother(next: () => number | null, done: (report: RunR
   child?.disconnect()
 }
 
-function startWorker(): ChildProcess {
+function startWorker(bug?: string): ChildProcess {
   return fork(fileURLToPath(new URL('worker.ts', import.meta.url)), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',
+    ...(bug === undefined ? {} : { execArgv: plantArguments(), env: { ...process.env, [BUG_VARIABLE]: bug } }),
   })
 }
 
