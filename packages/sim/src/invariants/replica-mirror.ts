@@ -1,0 +1,142 @@
+import type { Uuid } from '@millrace/base'
+import type { ReplicaInspection } from '@millrace/broker'
+import {
+  BATCH_HEADER_BYTES,
+  batchBytes,
+  baseOffset,
+  crcMatches,
+  leaderEpoch,
+  nextOffset,
+  storedCrc,
+} from '@millrace/records'
+import { BatchList } from './batch-list.ts'
+
+/** Fills `into` with what a node's file holds from `at` on, as its programs see it; returns the bytes read, -1 without such a file. */
+export type Peek = (node: number, path: string, at: number, into: Uint8Array) => number
+
+/** How the files of nodes are looked at. */
+export interface Files {
+  readonly peek: Peek
+  /** Whether something durable of the node was damaged or lost and it has not recovered: what it holds is no evidence. */
+  damaged(node: number): boolean
+}
+
+/** The log of one replica, over all lives of its node, as what was written to it. */
+export class ReplicaMirror {
+  readonly node: number
+  list = new BatchList()
+  problem: string | null = null
+  directoryId: Uuid
+  logStart = 0
+  durableEnd = 0
+  /** As it was when the log was opened: what a crash must have left. */
+  durableBefore = 0
+  /**
+   * live: a running broker serves it. down: its node is not there, or has not opened it yet; what was durable counts on. doubt: the broker
+   * took it out of service. lost: a power cut took what brokers that do not sync had promised.
+   */
+  state: 'live' | 'down' | 'doubt' | 'lost' = 'live'
+  private readonly files: Files
+  /** It was last read while its node was damaged. */
+  private tainted = false
+  private log: ReplicaInspection['log'] | null = null
+  private generation = -1
+  /** How far the files were read. */
+  private segmentBase = -1
+  private position = 0
+  private scratch = new Uint8Array(4096)
+
+  constructor(node: number, directoryId: Uuid, files: Files) {
+    this.node = node
+    this.directoryId = directoryId
+    this.files = files
+  }
+
+  /** Its disk was damaged from outside: its content is no evidence. */
+  get damaged(): boolean {
+    return this.tainted || this.files.damaged(this.node)
+  }
+
+  /** Whether what it holds counts at all; it may be damaged and not found out yet, which is asked only when something is missing. */
+  get counts(): boolean {
+    return this.state === 'live' || this.state === 'down'
+  }
+
+  /** What following this log means now: it goes on, was cut, was opened, or is read for the first time since its node recovered. */
+  next(log: ReplicaInspection['log']): 'on' | 'cut' | 'opened' | 'recovered' {
+    if (this.tainted && !this.files.damaged(this.node)) return 'recovered'
+    if (log !== this.log) return 'opened'
+    return log.generation === this.generation ? 'on' : 'cut'
+  }
+
+  /**
+   * Follows the log to where it is now. What the log held before, when its files were read anew because it was cut, replaced or opened;
+   * else null. `problem` tells what is wrong with the files.
+   */
+  follow(log: ReplicaInspection['log']): BatchList | null {
+    const how = this.next(log)
+    let before: BatchList | null = null
+    if (how !== 'on') {
+      if (how === 'opened') this.durableBefore = this.durableEnd
+      before = this.list
+      this.list = new BatchList()
+      this.segmentBase = -1
+      this.log = log
+      this.generation = log.generation
+      this.tainted = this.files.damaged(this.node)
+      this.problem = this.readOn(log, how !== 'cut')
+    } else if (log.endOffset > this.list.end) this.problem = this.readOn(log, false)
+    this.logStart = log.logStart
+    this.durableEnd = log.durableEnd
+    return before
+  }
+
+  /** The process is gone. A power cut takes what was not durable. */
+  ended(powerCut: boolean, fsync: boolean): void {
+    this.log = null
+    if (this.state !== 'live') return
+    this.state = powerCut && !fsync ? 'lost' : 'down'
+  }
+
+  /** Reads the batches that lie after what was read, up to the log's end. */
+  private readOn(log: ReplicaInspection['log'], check: boolean): string | null {
+    const { segments } = log.inspection
+    let at = this.segmentBase === -1 ? 0 : segments.findLastIndex(({ baseOffset }) => baseOffset <= this.segmentBase)
+    if (at < 0) at = 0
+    for (; at < segments.length; at++) {
+      const segment = segments[at] as (typeof segments)[number]
+      if (segment.baseOffset !== this.segmentBase) {
+        this.segmentBase = segment.baseOffset
+        this.position = 0
+      }
+      const problem = this.readSegment(segment.logPath, segment.size, check)
+      if (problem !== null) return problem
+    }
+    const { end } = this.list
+    return this.list.length === 0 || end === log.endOffset
+      ? null
+      : `the files end at ${end}, the log at ${log.endOffset}`
+  }
+
+  private readSegment(path: string, size: number, check: boolean): string | null {
+    const length = size - this.position
+    if (length <= 0) return null
+    if (this.scratch.length < length) this.scratch = new Uint8Array(length * 2)
+    const bytes = this.scratch.subarray(0, length)
+    const read = this.files.peek(this.node, path, this.position, bytes)
+    if (read < length) return `${path} holds ${read} bytes after ${this.position}, ${length} were written`
+    let at = 0
+    while (at < length) {
+      if (length - at < BATCH_HEADER_BYTES) return `${path} ends in half a batch`
+      const batch = batchBytes(bytes, at)
+      if (batch < BATCH_HEADER_BYTES || at + batch > length)
+        return `${path} holds no whole batch at ${this.position + at}`
+      if (check && !crcMatches(bytes, at)) return `the CRC of the batch at ${this.position + at} of ${path} is wrong`
+      const base = baseOffset(bytes, at)
+      this.list.push({ base, next: nextOffset(bytes, at), epoch: leaderEpoch(bytes, at), crc: storedCrc(bytes, at) })
+      at += batch
+    }
+    this.position = size
+    return null
+  }
+}
