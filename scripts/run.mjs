@@ -19,6 +19,7 @@ const COMMANDS = {
   'e2e:containers': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.config.ts'],
   'e2e:processes': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.processes.config.ts'],
   'e2e:failover': ['test-e2e/src/failover.ts'],
+  sim: ['packages/sim/src/cli.ts'],
   bench: ['packages/client/bench/sdk.ts'],
   format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
 }

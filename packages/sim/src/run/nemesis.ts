@@ -10,7 +10,6 @@ export interface NemesisParts {
   readonly cluster: Cluster
   readonly atlas: FaultAtlas
   readonly tell: (text: string) => void
-  readonly wiped: (node: number) => void
 }
 
 /** Does the acts of a plan when their time comes, and counts those that did something. */
@@ -102,7 +101,6 @@ export class Nemesis {
     cluster.kill(id, forUs)
     cluster.node(id).machine.storage.wipe()
     atlas.damaged(id)
-    this.parts.wiped(id)
     return true
   }
 

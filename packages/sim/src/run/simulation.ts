@@ -7,7 +7,7 @@ import { SimClock } from '../kernel/clock.ts'
 import { drive } from '../kernel/drive.ts'
 import { createSchedule } from '../kernel/schedule.ts'
 import { createNetwork } from '../network/sim-network.ts'
-import { type FaultAtlas, type Life, type Operation, Violation } from '../seams.ts'
+import { type Life, type Operation, Violation } from '../seams.ts'
 import { type AtlasOptions, createAtlas } from '../storage/atlas.ts'
 import { createSimStorage } from '../storage/sim-storage.ts'
 import { createWorkload } from '../workload/workload.ts'
@@ -56,9 +56,10 @@ export class Simulation implements NodeWatcher {
     this.network = createNetwork({ schedule, random: random.fork('network') }, plan.network)
     this.invariants = createInvariants({
       peek: (node, path, at, into) => this.cluster.node(node).machine.storage.peek(path, at, into),
+      damaged: (node) => this.atlas.damagedNodes.includes(node),
       fsync: plan.properties['flush.mode'] !== 'pagecache',
     })
-    this.atlas = toldAtlas(createAtlas(atlasOptions(plan)), (node) => this.invariants.damaged(node))
+    this.atlas = createAtlas(atlasOptions(plan))
     this.story = new Story(() => schedule.nowUs)
     this.judge = schedule.newLife('judge')
     this.cluster = new Cluster(
@@ -84,7 +85,6 @@ export class Simulation implements NodeWatcher {
       cluster,
       atlas,
       tell: (text) => this.story.tell('nemesis', text),
-      wiped: (id) => this.invariants.wiped(id),
     })
   }
 
@@ -150,15 +150,15 @@ export class Simulation implements NodeWatcher {
       untilUs,
       until: () => this.violation !== null,
       maxEvents: STORM_EVENTS - schedule.events,
-      afterEvent: (life) => this.afterEvent(life),
+      afterEvent: () => this.afterEvent(),
     })
     if (this.violation !== null) throw new Violation(this.violation.invariant, this.violation.detail)
     if (schedule.events >= STORM_EVENTS) throw new Violation('storm', `${STORM_EVENTS} events and no end`)
   }
 
-  private afterEvent(life: Life): void {
-    const node = this.processes.get(life)
-    if (node !== undefined) this.invariants.ran(node)
+  private afterEvent(): void {
+    const node = this.processes.get(this.schedule.lastLife as Life)
+    if (node !== undefined) this.invariants.nodeRan(node)
   }
 
   /** A node is missed only where the others have all that is committed. */
@@ -188,11 +188,11 @@ export class Simulation implements NodeWatcher {
   spawned(node: SimNode, life: Life, world: World): World {
     this.story.tell(hostOf(node.id), `${life.name} begins`)
     this.processes.set(life, node.id)
-    return this.invariants.spawned(node.id, life.name, world)
+    return this.invariants.nodeSpawned(node.id, life.name, world)
   }
 
   started(node: SimNode, running: Node): void {
-    this.invariants.started(node.id, inspectNode(running))
+    this.invariants.nodeStarted(node.id, inspectNode(running))
   }
 
   ready(node: SimNode): void {
@@ -201,7 +201,7 @@ export class Simulation implements NodeWatcher {
 
   ended(node: SimNode, life: Life, end: NodeEnd): void {
     this.processes.delete(life)
-    this.invariants.ended(node.id, end.how === 'power-cut' ? 'power-cut' : 'killed')
+    this.invariants.nodeEnded(node.id, end.how === 'power-cut' ? 'power-cut' : 'killed')
     this.story.tell(hostOf(node.id), tellEnd(end))
     const violation = forbiddenEnd(end, this.nemesis.mayHaveFailed(node.id))
     if (violation !== null) this.broken(violation)
@@ -268,24 +268,5 @@ function atlasOptions({ nodes, clients }: Plan): AtlasOptions {
     minInsyncReplicas: Math.min(...clients.topics.map(({ minInSync }) => minInSync)),
     failures: true,
     beyondRepair: false,
-  }
-}
-
-/** The atlas, with somebody who is told of damage. */
-function toldAtlas(atlas: FaultAtlas, damaged: (node: number) => void): FaultAtlas {
-  return {
-    mayDamage: (node) => atlas.mayDamage(node),
-    mayFail: (node) => atlas.mayFail(node),
-    damaged: (node) => {
-      atlas.damaged(node)
-      damaged(node)
-    },
-    recovered: (node) => atlas.recovered(node),
-    get damagedNodes() {
-      return atlas.damagedNodes
-    },
-    get expectsHalt() {
-      return atlas.expectsHalt
-    },
   }
 }
