@@ -1,4 +1,14 @@
-import type { ByteStreams, Disk, IoErrorCode, Peers, RaftStoreFactory, Random, Timer } from '@millrace/base'
+import type {
+  ByteStreams,
+  Disk,
+  Entry,
+  HardState,
+  IoErrorCode,
+  Peers,
+  RaftStoreFactory,
+  Random,
+  Timer,
+} from '@millrace/base'
 
 /** A broken promise: what the simulator looks for. `invariant` is its name, the same for every run that breaks it. */
 export class Violation extends Error {
@@ -67,6 +77,11 @@ export interface Network {
   healAll(): void
   /** What is sent from one host to another until then waits. */
   clog(from: string, to: string, untilUs: number): void
+  /**
+   * A machine loses its power, or has it again; it has some at first. Off is to be told before the lives on it end: then its sockets are not
+   * closed, its peers hear nothing more, and dials and probes of it are not even refused.
+   */
+  power(host: string, on: boolean): void
   /** Breaks all streams between two hosts at once. */
   breakStreams(a: string, b: string): void
 }
@@ -93,22 +108,53 @@ export interface FaultAtlas {
   mayDamage(node: number): boolean
   /** May calls of this node's disk fail (EIO at write or sync ends the node's directory or the node)? */
   mayFail(node: number): boolean
+  /** Tells that it happened: until `recovered` the node counts as having lost what it had. */
+  damaged(node: number): void
+  /** The node has all of it again: it is in the ISR of all its partitions, its Raft store is healed, and its storage says `intact`. */
+  recovered(node: number): void
+  /** The nodes that were damaged and have not recovered, ascending. */
+  readonly damagedNodes: readonly number[]
+  /** The last good copy of something may be gone, as the plan wanted: the cluster must halt and must not serve anything else. */
+  readonly expectsHalt: boolean
+}
+
+/** What is durable in a node's Raft store, seen from outside: all that was acknowledged, and perhaps a round that nobody heard of. */
+export interface RaftMirror {
+  readonly path: string
+  /** Rises with every change. */
+  readonly version: number
+  readonly hardState: HardState | null
+  readonly firstIndex: number
+  readonly lastIndex: number
+  /** The reason, while the store tells damage. */
+  readonly damage: string | null
+  entry(index: number): Entry | undefined
 }
 
 /** One node's disk and Raft store, over all its lives. */
 export interface SimStorage {
   disk(life: Life): Disk
   raftStores(life: Life): RaftStoreFactory
-  /** The process died and the machine lives: nothing written is lost. */
+  /** The process died and the machine lives: nothing written is lost. Its life must have ended, as for the next two. */
   killed(): void
   /** The machine lost its power: what was not synced survives in part. */
   powerCut(): void
+  /** All of it is gone. */
   wipe(): void
-  /** Flips bits of something durable, or puts a sector where another belongs; tells what, or null when there was nothing to damage. */
-  damage(kind: 'bit-rot' | 'misdirected-write' | 'lost-file'): string | null
-  /** The next call of this kind fails with the code. */
-  failNext(operation: 'read' | 'append' | 'sync' | 'open', code: IoErrorCode): void
+  /**
+   * Flips bits of something durable, puts a sector where another belongs, loses a file, or loses Raft's vote together with its log; tells
+   * what, or null when there was nothing to damage or the atlas says no. The Raft store is hit by each kind now and then.
+   */
+  damage(kind: 'bit-rot' | 'misdirected-write' | 'lost-file' | 'lost-vote'): string | null
+  /** The next call of this kind, of a path with `within` in it, fails with the code, as soon as the atlas lets it. */
+  failNext(operation: 'read' | 'append' | 'sync' | 'open', code: IoErrorCode, within?: string): void
   faults: DiskFaults
+  /** Fills `into` with what a file holds from `at` on, as programs see it: at once, without a fault or a draw. Returns the bytes read, -1 without such a file. */
+  peek(path: string, at: number, into: Uint8Array): number
+  /** Nothing of the damage that was done is left, found or not: it was overwritten, removed or healed. */
+  readonly intact: boolean
+  /** The node's Raft stores: one, once the node was started. */
+  readonly raftMirrors: readonly RaftMirror[]
 }
 
 /** An operation of a client, as the checkers see it. Sends are added when they begin, polls and lookups when their answer has come. */
@@ -131,7 +177,7 @@ export interface Operation {
   error?: number
   /** A send: how many times its batch may have been appended; above 1 only where a producer retried without idempotence. */
   copies?: number
-  /** A send: requests of one connection are appended in the order in which they were sent. */
+  /** A send: requests of one connection are appended in the order in which they were sent; -1 for a repeated send, which has left its place. */
   connection?: number
   /** A send: the timestamp of its records, ms. */
   readonly timestampMs?: number

@@ -1,0 +1,113 @@
+import type { Random } from '@millrace/base'
+import type { SimStorage } from '../seams.ts'
+import type { DurableRaft } from './durable-raft.ts'
+import { type FileContent, PAGE_BYTES, type Page } from './file-content.ts'
+import type { Machine } from './machine.ts'
+import type { Place } from './names.ts'
+
+export type DamageKind = Parameters<SimStorage['damage']>[0]
+
+interface FileAt {
+  readonly path: string
+  readonly at: Place
+  readonly content: FileContent
+}
+
+/** One in so many damages hits the Raft store. */
+const RAFT_SHARE = 5
+
+/** Breaks what is durable on a machine, and knows what of it is still broken. */
+export class Damager {
+  private readonly machine: Machine
+  private readonly stores: ReadonlyMap<string, DurableRaft>
+  private readonly random: Random
+  /** Whether each thing that was damaged is still there as the damage left it. */
+  private wounds: (() => boolean)[] = []
+
+  constructor(machine: Machine, stores: ReadonlyMap<string, DurableRaft>, random: Random) {
+    this.machine = machine
+    this.stores = stores
+    this.random = random
+  }
+
+  get intact(): boolean {
+    this.wounds = this.wounds.filter((open) => open())
+    return this.wounds.length === 0
+  }
+
+  damage(kind: DamageKind): string | null {
+    const stores = [...this.stores.values()].filter((store) => store.written)
+    const store = stores.length === 0 ? undefined : stores[this.random.below(stores.length)]
+    if (kind === 'lost-vote') return store === undefined ? null : this.loseVote(store)
+    const files = this.machine.names.allFiles().filter(({ content }) => content.bytesOnPlatter > 0)
+    if (store !== undefined && (files.length === 0 || this.random.below(RAFT_SHARE) === 0))
+      return this.damageStore(store, kind)
+    const file = files.length === 0 ? undefined : files[this.random.below(files.length)]
+    if (file === undefined) return null
+    if (kind === 'lost-file') return this.lose(file)
+    return kind === 'bit-rot' ? this.rot(file) : this.misdirect(file, files[this.random.below(files.length)] as FileAt)
+  }
+
+  private rot({ path, content }: FileAt): string {
+    const at = this.random.below(content.bytesOnPlatter)
+    const inPage = at % PAGE_BYTES
+    const bit = this.random.below(8)
+    this.corrupt({ path, content, index: (at - inPage) / PAGE_BYTES }, (bytes) => {
+      bytes[inPage] = (bytes[inPage] as number) ^ (1 << bit)
+    })
+    return `bit rot in ${path} at byte ${at}`
+  }
+
+  /** What was written to one sector got to another one. Where it belongs there is what was there before it: nothing. */
+  private misdirect(from: FileAt, to: FileAt): string {
+    const { sectorBytes } = this.machine
+    const source = sectorBytes * this.random.below(Math.ceil(from.content.bytesOnPlatter / sectorBytes))
+    const target = sectorBytes * this.random.below(Math.ceil(to.content.bytesOnPlatter / sectorBytes))
+    const sector = new Uint8Array(sectorBytes)
+    from.content.readPlatter(source, sector)
+    this.corrupt({ ...from, index: Math.floor(source / PAGE_BYTES) }, (bytes) =>
+      bytes.fill(0, source % PAGE_BYTES, (source % PAGE_BYTES) + sectorBytes),
+    )
+    this.corrupt({ ...to, index: Math.floor(target / PAGE_BYTES) }, (bytes) => bytes.set(sector, target % PAGE_BYTES))
+    return `the sector of ${from.path} at byte ${source} was written to ${to.path} at byte ${target}`
+  }
+
+  private lose({ path, at, content }: FileAt): string {
+    const { names } = this.machine
+    names.drop(at)
+    this.machine.unnamed([content])
+    const folder = path.slice(0, path.lastIndexOf('/'))
+    this.wounds.push(() => names.find(folder) === at.folder && !at.folder.entries.has(at.name))
+    return `${path} is lost`
+  }
+
+  private corrupt(
+    where: { path: string; content: FileContent; index: number },
+    change: (bytes: Uint8Array) => void,
+  ): void {
+    const { path, content, index } = where
+    const page: Page = content.corrupt(index, change, this.random.below(2) === 0)
+    this.wounds.push(() => this.machine.names.find(path) === content && content.holds(index, page))
+  }
+
+  private damageStore(store: DurableRaft, kind: DamageKind): string {
+    const { firstIndex, lastIndex } = store
+    this.wounds.push(() => store.broken)
+    if (kind === 'bit-rot' && lastIndex >= firstIndex) {
+      const index = firstIndex + this.random.below(lastIndex - firstIndex + 1)
+      store.rot(index)
+      return `bit rot in entry ${index} of ${store.path}`
+    }
+    const reason =
+      kind === 'lost-file' ? 'LevelDB cannot read the log: no MANIFEST' : 'the log is not as quorum-state says'
+    store.spoil(reason, 'kept')
+    return `${store.path}: ${reason}`
+  }
+
+  private loseVote(store: DurableRaft): string {
+    const vote = this.random.below(2) === 0 ? 'old' : 'lost'
+    this.wounds.push(() => store.broken)
+    store.spoil('the log and quorum-state are corrupt', vote)
+    return `${store.path}: the log is corrupt and the vote ${vote}`
+  }
+}
