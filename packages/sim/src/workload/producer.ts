@@ -35,11 +35,12 @@ export class Producer implements Role {
   private readonly sending = new Set<Sending>()
   private nextValue = 0
 
-  constructor(client: SimClient) {
+  /** With `careful` it waits for all replicas whatever is drawn: each run has one that tells whether writes get through. */
+  constructor(client: SimClient, careful = false) {
     const { draw, crowd } = client
     const { rates } = crowd
     this.client = client
-    this.acks = draw.chance(rates.acksAllPercent) ? -1 : draw.pick([1, 1, 0] as const)
+    this.acks = careful || draw.chance(rates.acksAllPercent) ? -1 : draw.pick([1, 1, 0] as const)
     this.inFlight = draw.pick([1, 1, 3, 8])
     this.retries = this.acks !== 0 && draw.chance(rates.retryPercent)
     this.codecs = rates.codecs
@@ -72,7 +73,7 @@ export class Producer implements Role {
   /** One batch to a partition, and sometimes one more to others that the same broker leads, in one request. */
   private send(): void {
     const { view, draw, connections } = this.client
-    if (view.partitions.length === 0) return
+    if (view.partitions.length === 0) return view.doubt()
     const first = draw.pick(view.partitions)
     const address = view.addressOf(first.leader)
     const connection = address === null ? null : connections.to(address)

@@ -26,7 +26,7 @@ export class RoamingConsumer implements Role {
 
   private assign(): void {
     const { view, draw } = this.client
-    if (view.partitions.length === 0) return
+    if (view.partitions.length === 0) return view.doubt()
     const some = draw.chance(40) ? view.partitions : draw.subset(view.partitions, 60)
     const { readings } = this.consumer
     readings.length = 0

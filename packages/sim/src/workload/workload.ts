@@ -63,7 +63,7 @@ class SimWorkload implements Workload, Crowd {
     this.seat('admin', (client) => new Admin(client))
     for (let at = 1; at <= this.clients; at++) {
       const produces = at === 1 || (at !== 2 && this.draw.chance(60))
-      this.seat(`client-${at}`, (client) => (produces ? new Producer(client) : new RoamingConsumer(client)))
+      this.seat(`client-${at}`, (client) => (produces ? new Producer(client, at === 1) : new RoamingConsumer(client)))
     }
     this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
     this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))

@@ -36,6 +36,7 @@ class RealLife implements Life {
 
 class RealSchedule implements Schedule {
   events = 0
+  lastLife: Life | null = null
   readonly digest = ''
   private readonly notes: string[]
   private readonly startMs = performance.now()
@@ -93,7 +94,7 @@ export async function startNodes(bench: RealBench): Promise<{ stop(): Promise<vo
   const nodes = await Promise.all([1, 2, 3].map((id) => startOne(id, bench, network)))
   return {
     async stop() {
-      for (const node of nodes) await node.stop()
+      await Promise.all(nodes.map((node) => node.stop()))
     },
   }
 }

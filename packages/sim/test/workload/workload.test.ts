@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { checkHistory } from '../../src/history/check-history.ts'
 import type { Operation, Workload } from '../../src/seams.ts'
 import { createWorkload } from '../../src/workload/workload.ts'
 import { RealBench, startNodes } from './real-bench.ts'
@@ -43,9 +44,9 @@ function tally(history: readonly Operation[]): Record<string, number> {
 }
 
 describe('the workload against nodes in this process', () => {
-  it('writes, reads, asks for changes, and reads everything in the end', async () => {
+  it('writes, reads, asks for changes, comes back after its deaths, and reads everything in the end', async () => {
     const { history, progress } = await run('a', {
-      acksAllPercent: 80,
+      acksAllPercent: 60,
       codecs: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
       paddedPercent: 20,
       paddedBytes: 10_000,
@@ -55,6 +56,34 @@ describe('the workload against nodes in this process', () => {
       crashMeanUs: 400_000,
       deletingPercent: 50,
     })
-    console.log(tally(history), progress)
+    const counts = tally(history)
+    expect(counts['create-topic ok']).toBeGreaterThanOrEqual(TOPICS.length)
+    expect(counts['send ok']).toBeGreaterThan(50)
+    expect(counts['poll ok']).toBeGreaterThan(5)
+    expect(counts['poll final ok']).toBeGreaterThan(0)
+    expect(Object.keys(counts).some((key) => key.startsWith('admin'))).toBe(true)
+    expect(history.some(({ client }) => client.endsWith('.2'))).toBe(true)
+    expect(history.every(({ endedUs }) => Number.isFinite(endedUs))).toBe(true)
+    expect(progress).toBe(history.filter(({ outcome }) => outcome === 'ok').length)
+    expect(checkHistory(history)).toEqual([])
+  })
+
+  it('loses nothing of what it wrote with acks all: each value is read in the end', async () => {
+    const { history } = await run('b', {
+      acksAllPercent: 100,
+      retryPercent: 0,
+      crashMeanUs: 0,
+      pauseMeanUs: 0,
+      adminMeanUs: 0,
+      moveMeanUs: 0,
+    })
+    const read = new Set(history.flatMap((each) => (each.final === true ? each.values.map(({ value }) => value) : [])))
+    const sent = history.filter(({ kind }) => kind === 'send')
+    expect(sent.length).toBeGreaterThan(50)
+    for (const { outcome, values } of sent) {
+      expect(outcome).toBe('ok')
+      expect(values.filter(({ value }) => !read.has(value))).toEqual([])
+    }
+    expect(checkHistory(history)).toEqual([])
   })
 })
