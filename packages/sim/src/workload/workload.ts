@@ -61,9 +61,11 @@ class SimWorkload implements Workload, Crowd {
 
   start(): void {
     this.seat('admin', (client) => new Admin(client))
-    for (let at = 1; at <= this.clients; at++) {
-      const produces = at === 1 || (at !== 2 && this.draw.chance(60))
-      this.seat(`client-${at}`, (client) => (produces ? new Producer(client, at === 1) : new RoamingConsumer(client)))
+    // Whoever asks whether the cluster takes writes needs one producer at least that waits for all replicas.
+    this.seat('client-1', (client) => new Producer(client, -1))
+    for (let at = 2; at <= this.clients; at++) {
+      const produces = at > 2 && this.draw.chance(60)
+      this.seat(`client-${at}`, (client) => (produces ? new Producer(client) : new RoamingConsumer(client)))
     }
     this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
     this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))
