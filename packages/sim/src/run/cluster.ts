@@ -39,7 +39,11 @@ export class Cluster {
   /** A machine without a process loses what its disk had not synced all the same. */
   powerCut(id: number, forUs: number): boolean {
     const down = this.takeDown(id, forUs, 'power-cut')
-    if (!down) this.node(id).machine.storage.powerCut()
+    if (!down) {
+      const { machine } = this.node(id)
+      this.network.power(machine.host, false)
+      machine.storage.powerCut()
+    }
     return true
   }
 

@@ -70,6 +70,7 @@ export class SimNode {
     const { schedule, network } = this.around
     const { host, storage, clock, random, config } = this.machine
     this.incarnations++
+    network.power(host, true)
     const life = schedule.newLife(`n${this.id}#${this.incarnations}`)
     this.life = life
     const world = simWorld({
@@ -115,6 +116,8 @@ export class SimNode {
     this.running = null
     this.isReady = false
     this.stopping = false
+    // Who has no power closes no connections.
+    if (end.how === 'power-cut') this.around.network.power(this.machine.host, false)
     this.around.schedule.end(life)
     if (end.how === 'power-cut') this.machine.storage.powerCut()
     else this.machine.storage.killed()
