@@ -169,8 +169,11 @@ export interface ByteStreams {
 export interface ByteStream {
   /** The other side, `host:port`. */
   readonly remote: string
-  /** False: the socket's buffer is full, `drained` follows. */
-  write(parts: readonly Uint8Array[]): boolean
+  /**
+   * False: the socket's buffer is full, `drained` follows. The parts must not change until `written`, which runs once, never inside the
+   * call: the kernel has the bytes, or the stream is over and nobody looks at them any more. It may come after `closed`.
+   */
+  write(parts: readonly Uint8Array[], written?: () => void): boolean
   pause(): void
   resume(): void
   close(): void

@@ -17,6 +17,7 @@ import { Answers } from './answers.ts'
 import { readBrokerEpoch, writeBrokerEpoch } from './broker-epoch-file.ts'
 import type { CollectedChanges } from './image-changes.ts'
 import type { BrokerInspection } from './inspection.ts'
+import { BufferPool } from './kafka/buffer-pool.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metrics.ts'
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
@@ -117,7 +118,8 @@ class BrokerNode
     this.work = new TurnWork(() => this.turn.schedule())
     this.upkeep = new Upkeep(this)
     const { membership, set } = this
-    this.context = { world, config, image: membership.image, replicas: set, controller: membership }
+    const buffers = new BufferPool(world.clock)
+    this.context = { world, config, image: membership.image, replicas: set, controller: membership, buffers }
     this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())
     this.turn.stage(() => this.lanes.flush())

@@ -30,11 +30,13 @@ export class ReplicaReads {
   }
 
   read(replica: BrokerReplica, offset: number, limits: ReadLimits, done: Done<LogSlice>): LogSlice | null {
-    const slice = replica.log.read(offset, limits.maxBytes, replica.machine.highWatermark, (error, late) => {
+    const { maxBytes, memory } = limits
+    const answer: Done<LogSlice> = (error, late) => {
       if (error === null) this.counters.fetchedBytes += late.bytes
       else this.readFailed(replica, error)
       done(error, late)
-    })
+    }
+    const slice = replica.log.read(offset, maxBytes, replica.machine.highWatermark, answer, memory)
     if (slice !== null) this.counters.fetchedBytes += slice.bytes
     return slice
   }

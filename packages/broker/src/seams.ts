@@ -1,6 +1,7 @@
 import type { Address, Done, ErrorCode, Uuid, World } from '@millrace/base'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
-import type { FlushMode, LogSlice, TimestampHit } from '@millrace/storage'
+import type { FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
+import type { BufferPool } from './kafka/buffer-pool.ts'
 
 /** How a broker is set up. Values are already validated; times in milliseconds. */
 export interface BrokerConfig {
@@ -45,6 +46,8 @@ export interface ReadLimits {
   readonly currentLeaderEpoch: number
   /** 0 read uncommitted, 1 read committed. */
   readonly isolation: 0 | 1
+  /** Where to the records are read; memory of their own unless given. */
+  readonly memory?: ReadMemory
 }
 
 export interface OffsetAnswer {
@@ -151,6 +154,8 @@ export interface BrokerContext {
   readonly image: ClusterImage
   readonly replicas: Replicas
   readonly controller: ControllerLink
+  /** What all listeners of the node read records into. */
+  readonly buffers: BufferPool
 }
 
 export type { PartitionImage }

@@ -15,6 +15,7 @@ export type {
   LogSlice,
   OpenedLogs,
   PartitionLog,
+  ReadMemory,
   TimestampHit,
   TornLog,
 } from './types.ts'

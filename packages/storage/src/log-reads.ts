@@ -2,8 +2,9 @@ import { type Done, IoError } from '@millrace/base'
 import { BATCH_HEADER_BYTES, baseOffset, batchBytes, lastOffset, nextOffset } from '@millrace/records'
 import { headerProblem } from './batch-walk.ts'
 import type { SegmentedLog } from './partition-log.ts'
+import { OWN_MEMORY } from './read-memory.ts'
 import type { Segment } from './segment.ts'
-import type { LogSlice } from './types.ts'
+import type { LogSlice, ReadMemory } from './types.ts'
 
 /** The most that one read gives: memory must not follow what a client asks for. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
@@ -25,6 +26,9 @@ interface ReadRequest {
   readonly maxBytes: number
   readonly below: number
   readonly done: Done<LogSlice>
+  readonly memory: ReadMemory
+  /** What was taken of it: a read that begins again uses it again. */
+  into: Uint8Array
   attempts: number
 }
 
@@ -65,7 +69,7 @@ export class LogReads {
   }
 
   // oxlint-disable-next-line max-params -- the seam's signature.
-  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null {
+  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory = OWN_MEMORY): LogSlice | null {
     const { log } = this
     const limit = Math.min(below, log.endOffset)
     const refused = this.refusal(from)
@@ -75,9 +79,9 @@ export class LogReads {
     }
     if (from >= limit) return { parts: [], bytes: 0, nextOffset: from }
     const atMost = Math.min(maxBytes, MAX_READ_BYTES)
-    const cached = log.tail.read(from, atMost, limit)
+    const cached = log.tail.read(from, atMost, limit, memory)
     if (cached !== null) return cached
-    this.start({ from, maxBytes: atMost, below: limit, done, attempts: MAX_ATTEMPTS })
+    this.start({ from, maxBytes: atMost, below: limit, done, memory, into: NO_BYTES, attempts: MAX_ATTEMPTS })
     return null
   }
 
@@ -133,8 +137,8 @@ export class LogReads {
     if (wanted <= 0) return this.nextSegment(request, window.segment)
     files.later(window.segment, (error, file) => {
       if (error !== null) return this.failed(request, window.segment, error)
-      // A buffer of its own for every read: what is returned is sent as it is, however long that takes.
-      const into = Buffer.allocUnsafeSlow(wanted)
+      if (request.into.length < wanted) request.into = request.memory.take(wanted)
+      const into = request.into.subarray(0, wanted)
       file.read(window.position, into, (unread, count) => {
         if (unread !== null) return this.failed(request, window.segment, unread)
         this.arrived(request, window, into.subarray(0, count))
@@ -150,7 +154,7 @@ export class LogReads {
     switch (found.kind) {
       case 'slice':
         this.remember(found.nextOffset, window.segment, window.position + found.to)
-        return request.done(null, sliceOf(bytes, found))
+        return request.done(null, sliceOf(bytes, found, request.memory))
       case 'more':
         return this.open(request, { ...window, position: found.position, claimed: -1 }, found.bytes)
       case 'past':
@@ -186,6 +190,7 @@ export class LogReads {
   }
 }
 
+const NO_BYTES = new Uint8Array(0)
 const NOTHING: LogSlice = { parts: [], bytes: 0, nextOffset: -1 }
 
 /** The last segment that begins at or below the offset. */
@@ -234,10 +239,15 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
   return { kind: 'slice', from: at, to, nextOffset: next }
 }
 
-function sliceOf(bytes: Uint8Array, found: { from: number; to: number; nextOffset: number }): LogSlice {
+function sliceOf(
+  bytes: Uint8Array,
+  found: { from: number; to: number; nextOffset: number },
+  memory: ReadMemory,
+): LogSlice {
   const used = found.to - found.from
   if (used === 0) return { parts: [], bytes: 0, nextOffset: found.nextOffset }
-  // A small part of a large buffer is copied, so that the rest is not held for as long as it is being sent.
-  const part = used * 4 < bytes.length ? bytes.slice(found.from, found.to) : bytes.subarray(found.from, found.to)
+  // A small part of a large buffer of its own is copied, so that the rest is not held for as long as it is being sent.
+  const copied = memory === OWN_MEMORY && used * 4 < bytes.length
+  const part = copied ? bytes.slice(found.from, found.to) : bytes.subarray(found.from, found.to)
   return { parts: [part], bytes: used, nextOffset: found.nextOffset }
 }

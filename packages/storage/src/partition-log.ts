@@ -17,6 +17,7 @@ import type {
   LogInspection,
   LogSlice,
   PartitionLog,
+  ReadMemory,
   TimestampHit,
 } from './types.ts'
 
@@ -150,8 +151,8 @@ export class SegmentedLog implements PartitionLog {
   }
 
   // oxlint-disable-next-line max-params -- the seam's signature.
-  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null {
-    return this.reads.read(from, maxBytes, below, done)
+  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory?: ReadMemory): LogSlice | null {
+    return this.reads.read(from, maxBytes, below, done, memory)
   }
 
   truncate(offset: number): void {

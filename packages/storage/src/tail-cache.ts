@@ -1,5 +1,6 @@
 import { baseOffset, batchBytes, nextOffset } from '@millrace/records'
-import type { LogSlice } from './types.ts'
+import { OWN_MEMORY } from './read-memory.ts'
+import type { LogSlice, ReadMemory } from './types.ts'
 
 /** What is allocated at once, unless the whole cache is small. */
 const SLAB_BYTES = 1024 * 1024
@@ -160,7 +161,8 @@ export class LogTail {
   }
 
   /** A copy of what the cache holds from `from` on, or null when it does not hold that offset. */
-  read(from: number, maxBytes: number, below: number): LogSlice | null {
+  // oxlint-disable-next-line max-params -- what, how much, up to where, and where to.
+  read(from: number, maxBytes: number, below: number, memory: ReadMemory = OWN_MEMORY): LogSlice | null {
     let at = this.chunkOf(from)
     if (at === null) return null
     const regions: Uint8Array[] = []
@@ -173,7 +175,7 @@ export class LogTail {
       if (end < chunk.end) break
     }
     const { bytes, nextOffset: next } = found
-    return { parts: bytes === 0 ? [] : [joined(regions, bytes)], bytes, nextOffset: next }
+    return { parts: bytes === 0 ? [] : [joined(regions, memory.take(bytes))], bytes, nextOffset: next }
   }
 
   /** Called by the cache: its oldest chunk of this log is gone. */
@@ -254,8 +256,7 @@ function cut(chunk: Chunk, offset: number): boolean {
   return true
 }
 
-function joined(regions: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = Buffer.allocUnsafeSlow(bytes)
+function joined(regions: readonly Uint8Array[], whole: Uint8Array): Uint8Array {
   let at = 0
   for (const region of regions) {
     whole.set(region, at)

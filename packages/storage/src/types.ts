@@ -30,6 +30,12 @@ export interface LogEvents {
   quarantined?(reason: string): void
 }
 
+/** Where reads put their bytes. Whoever gives it to a read leaves it alone until that read has answered. */
+export interface ReadMemory {
+  /** So much memory, which nothing else uses. */
+  take(bytes: number): Uint8Array
+}
+
 /** What a read found: whole batches, in order, as parts that are sent as they are and never changed. */
 export interface LogSlice {
   readonly parts: readonly Uint8Array[]
@@ -88,9 +94,11 @@ export interface PartitionLog {
    * Whole batches from the one that contains `from`, at most `maxBytes` except that the first batch always comes whole, none that
    * starts at or above `below`. Served from the tail cache in the same call (returned), else null and `done` is called later. May
    * give less than there is (a read from disk ends with its segment, and after 8 MiB); nothing at all only at `below` or the end.
-   * Fails with ENOENT below the log start.
+   * The slice lies in what `memory` gave, and so is good for as long as that is; in memory of its own where none is given. Fails with
+   * ENOENT below the log start.
    */
-  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null
+  // oxlint-disable-next-line max-params -- what, how much, up to where, where to, for whom.
+  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory?: ReadMemory): LogSlice | null
   /**
    * Removes everything at and above `offset`, and the whole batch that contains it; raises the generation; durable before the next
    * durable report. Throws `IoError`.

@@ -4,6 +4,7 @@ import type { FetchRequest, FetchResponse } from '@millrace/protocol'
 import { encodeFetchAnswer } from './fetch-response.ts'
 import type { FetchedTopic } from './fetch-response.ts'
 import type { Exchange } from './exchange.ts'
+import { FetchMemory } from './fetch-memory.ts'
 import { FetchPartition, ParkedFetch } from './purgatory/parked-fetch.ts'
 import type { Handler, Services } from './services.ts'
 
@@ -71,12 +72,15 @@ function begin(services: Services, exchange: Exchange<FetchResponse>, request: F
     topics.push({ name: topic, partitions: mine })
   }
   const cap = Number(services.settings.broker('fetch.max.bytes'))
+  const memory = new FetchMemory(services.broker.buffers)
+  exchange.memory = memory
   const fetch = new ParkedFetch(services, {
     version: exchange.version,
     maxWaitMs: request.maxWaitMs,
     minBytes: Math.min(request.minBytes, cap),
     maxBytes: Math.min(request.maxBytes, cap),
     partitions,
+    memory,
     ready: () => exchange.respondParts(answerOf(exchange, topics, isolation === 1)),
     guard: (run) => exchange.connection.guard(run),
     failed: (error) => exchange.connection.failed(error),

@@ -1,6 +1,7 @@
 import { BrokenInvariant } from '@millrace/base'
 import type { ByteHandler, ByteStream, World } from '@millrace/base'
 import { Exchange } from './exchange.ts'
+import type { FetchMemory } from './fetch-memory.ts'
 import { FrameAssembler, FrameRefused } from './frames.ts'
 import type { BudgetWaiter, MemoryBudget } from './memory-budget.ts'
 import type { OutputBudget } from './output-budget.ts'
@@ -293,17 +294,19 @@ export class Connection implements ByteHandler, BudgetWaiter {
     let ready = 0
     const answeredBefore = this.answeredBytes
     const parts: Uint8Array[] = []
+    let memories: FetchMemory[] | null = null
     for (; ready < this.pending.length; ready++) {
       const exchange = this.pending[ready] as Exchange
       if (!exchange.finished) break
       if (exchange.parts !== null) for (const part of exchange.parts) parts.push(part)
+      if (exchange.memory !== null) (memories ??= []).push(exchange.memory)
       this.settle(exchange)
     }
     if (ready === 0) return
     this.pending.splice(0, ready)
     if (parts.length > 0) {
       this.activeUs = this.host.world.clock.monotonicUs()
-      this.blocked = !this.stream.write(parts)
+      this.blocked = !this.stream.write(parts, memories === null ? undefined : releaseAll(memories))
     }
     const written = answeredBefore - this.answeredBytes
     if (this.blocked) this.blockedBytes += written
@@ -346,5 +349,11 @@ export class Connection implements ByteHandler, BudgetWaiter {
     this.laterFetches.length = 0
     this.laterProduces.length = 0
     this.host.closed(this)
+  }
+}
+
+function releaseAll(memories: readonly FetchMemory[]): () => void {
+  return () => {
+    for (const memory of memories) memory.release()
   }
 }

@@ -1,6 +1,7 @@
 import { encodeResponse } from '@millrace/protocol'
 import type { Api, RequestHeader } from '@millrace/protocol'
 import type { Connection } from './connection.ts'
+import type { FetchMemory } from './fetch-memory.ts'
 
 const NOTHING = new Uint8Array(0)
 const PRODUCE = 0
@@ -29,6 +30,8 @@ export class Exchange<Response = unknown> {
   finished = false
   /** Called when the client goes away before the answer, so that a parked request does not wait for nobody. */
   onAbandoned: (() => void) | null = null
+  /** What the answer's bytes lie in. Whoever writes the answer releases it. */
+  memory: FetchMemory | null = null
   private frame: Uint8Array
   private readonly bodyAt: number
 
@@ -98,6 +101,7 @@ export class Exchange<Response = unknown> {
     const onAbandoned = this.onAbandoned
     this.onAbandoned = null
     onAbandoned?.()
+    this.memory?.release()
   }
 
   private finish(): void {

@@ -121,6 +121,7 @@ class KafkaDoor implements KafkaListener, ConnectionHost {
   private sweep(): void {
     const now = this.world.clock.monotonicUs()
     for (const connection of this.connections) connection.sweep(now)
+    this.services.broker.buffers.sweep()
     if (this.budget.lookStuck()) this.shed()
     if (this.sweeps++ % WATCH_SWEEP_TICKS === 0) this.services.watches.sweep(now)
     this.scheduleSweep()

@@ -12,6 +12,7 @@ import {
   stampLogAppendTime,
 } from '@millrace/records'
 import type { LogSlice, TimestampHit } from '@millrace/storage'
+import { BufferPool } from '../../src/kafka/buffer-pool.ts'
 import type {
   AppendAnswer,
   BrokerConfig,
@@ -114,7 +115,7 @@ export class FakeReplica implements Replica {
     }
   }
 
-  read(offset: number, { maxBytes }: ReadLimits, done: Done<LogSlice>): LogSlice | null {
+  read(offset: number, { maxBytes, memory }: ReadLimits, done: Done<LogSlice>): LogSlice | null {
     const parts: Uint8Array[] = []
     let bytes = 0
     for (const batch of this.from(offset)) {
@@ -123,14 +124,25 @@ export class FakeReplica implements Replica {
       bytes += batch.length
     }
     const last = parts.at(-1)
-    const slice = { parts, bytes, nextOffset: last === undefined ? offset : nextOffset(last, 0) }
+    // As a log does: taken at once, filled when the disk has answered.
+    const into = bytes === 0 ? [] : [memory?.take(bytes) ?? new Uint8Array(bytes)]
+    const slice = { parts: into, bytes, nextOffset: last === undefined ? offset : nextOffset(last, 0) }
+    const fill = (): void => {
+      if (into[0] !== undefined) into[0].set(Buffer.concat(parts))
+    }
     if (this.readErrors > 0) {
       this.readErrors--
       this.world.timers.after(1000, () => done({ message: 'EIO' } as never, slice))
       return null
     }
-    if (!this.cold) return slice
-    this.world.timers.after(1000, () => done(null, slice))
+    if (!this.cold) {
+      fill()
+      return slice
+    }
+    this.world.timers.after(1000, () => {
+      fill()
+      done(null, slice)
+    })
     return null
   }
 
@@ -332,11 +344,14 @@ export class FakeBroker implements BrokerContext {
   readonly config: BrokerConfig
   readonly image = new FakeImage()
   readonly controller: FakeController
+  /** What comes back is spoiled, so that whoever looks at it too late is found out. */
+  readonly buffers: BufferPool
   private readonly local = new Map<string, FakeReplica>()
 
   constructor(world: World, properties: Readonly<Record<string, string>> = {}, change: Partial<BrokerConfig> = {}) {
     this.world = world
     this.controller = new FakeController(world)
+    this.buffers = new BufferPool(world.clock, { returned: (buffer) => buffer.fill(0xdd) })
     this.config = { ...defaults(properties), ...change }
     this.image.addBroker(1)
   }

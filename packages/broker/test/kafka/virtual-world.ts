@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { BrokenInvariant } from '@millrace/base'
 import type {
   Address,
@@ -84,13 +85,22 @@ export class ClientEnd {
   stalled = false
   handler: ByteHandler | null = null
   private held: Uint8Array[] = []
+  /** Written, and not with the kernel: the parts, what they were, and who waits. */
+  private leaving: { parts: readonly Uint8Array[]; copies: Uint8Array[]; written: (() => void) | undefined }[] = []
+  private readonly time: VirtualTime
+
+  constructor(time: VirtualTime) {
+    this.time = time
+  }
 
   readonly stream: ByteStream = {
     remote: 'test:1',
-    write: (parts) => {
+    write: (parts, written) => {
       this.writes++
-      // Copied, because the log may patch what it handed out only in tests that look at it too late.
-      for (const part of parts) this.written.push(Uint8Array.from(part))
+      const copies = parts.map((part) => Uint8Array.from(part))
+      this.written.push(...copies)
+      this.leaving.push({ parts, copies, written })
+      if (!this.stalled) this.time.endOfTurn(() => this.leave())
       return !this.stalled
     },
     pause: () => {
@@ -122,11 +132,22 @@ export class ClientEnd {
 
   drain(): void {
     this.stalled = false
+    this.leave()
     this.handler?.drained()
   }
 
   hangUp(): void {
     this.handler?.closed('the other side closed the connection')
+    this.leave()
+  }
+
+  /** The kernel takes what was written, which must still be what it was. */
+  private leave(): void {
+    for (const { parts, copies, written } of this.leaving.splice(0)) {
+      for (const [at, copy] of copies.entries())
+        assert.ok(Buffer.compare(copy, parts[at] as Uint8Array) === 0, 'what was written changed before it left')
+      written?.()
+    }
   }
 
   get receivedBytes(): number {
@@ -169,7 +190,7 @@ export class VirtualStreams implements ByteStreams {
   }
 
   open(): ClientEnd {
-    const end = new ClientEnd()
+    const end = new ClientEnd(this.time)
     if (this.accept === null) throw new Error('nobody listens')
     end.handler = this.accept(end.stream)
     end.handler.opened()

@@ -4,6 +4,13 @@ import type { LaterTurns } from '../turns.ts'
 /** How much may be under way before a writer is told to stop. */
 const HIGH_WATER_BYTES = 1024 * 1024
 
+/** A part on its way: its writer's memory until it is delivered, as with a socket. */
+interface Sent {
+  readonly bytes: Uint8Array
+  /** For the last part of a write. */
+  readonly written: (() => void) | undefined
+}
+
 /** One end of a stream in memory. It holds what the other end wrote until its handler takes it. */
 export class MemoryStream implements ByteStream {
   readonly remote: string
@@ -11,10 +18,10 @@ export class MemoryStream implements ByteStream {
   private readonly turns: LaterTurns
   private peer: MemoryStream | null = null
   /** What the other end wrote. */
-  private arrived: Uint8Array[] = []
+  private arrived: Sent[] = []
   private arrivedBytes = 0
   /** What was written before there was another end. */
-  private early: Uint8Array[] = []
+  private early: Sent[] = []
   private scheduled = false
   private isOpen = false
   private paused = false
@@ -44,11 +51,15 @@ export class MemoryStream implements ByteStream {
     })
   }
 
-  write(parts: readonly Uint8Array[]): boolean {
-    if (this.closed) return false
-    const copies = parts.filter((part) => part.length > 0).map((part) => new Uint8Array(part))
-    if (this.peer === null) this.early.push(...copies)
-    else this.full ||= !this.peer.take(copies)
+  write(parts: readonly Uint8Array[], written?: () => void): boolean {
+    if (this.closed || parts.length === 0) {
+      if (written !== undefined) this.turns.later(written)
+      return !this.closed && !this.full
+    }
+    const last = parts.length - 1
+    const sent = parts.map((bytes, at) => ({ bytes, written: at === last ? written : undefined }))
+    if (this.peer === null) this.early.push(...sent)
+    else if (!this.peer.take(sent)) this.full = true
     return !this.full
   }
 
@@ -69,7 +80,8 @@ export class MemoryStream implements ByteStream {
   finish(why: string): void {
     if (this.closed) return
     this.closed = true
-    this.arrived = []
+    this.drop(this.arrived)
+    this.drop(this.early)
     this.turns.later(() => this.handler?.closed(why))
     const { peer } = this
     if (peer === null) return
@@ -78,11 +90,14 @@ export class MemoryStream implements ByteStream {
   }
 
   /** Takes what the other end wrote; false when it is to wait. */
-  private take(chunks: readonly Uint8Array[]): boolean {
-    if (this.closed) return true
-    for (const chunk of chunks) {
-      this.arrived.push(chunk)
-      this.arrivedBytes += chunk.length
+  private take(sent: Sent[]): boolean {
+    if (this.closed) {
+      this.drop(sent)
+      return true
+    }
+    for (const part of sent) {
+      this.arrived.push(part)
+      this.arrivedBytes += part.bytes.length
     }
     this.schedule()
     return this.arrivedBytes <= HIGH_WATER_BYTES
@@ -100,13 +115,20 @@ export class MemoryStream implements ByteStream {
   private deliver(): void {
     if (!this.isOpen) return
     while (!this.paused && !this.closed && this.arrived.length > 0) {
-      const chunk = this.arrived.shift() as Uint8Array
-      this.arrivedBytes -= chunk.length
-      this.handler?.data(chunk)
+      const { bytes, written } = this.arrived.shift() as Sent
+      this.arrivedBytes -= bytes.length
+      // A chunk belongs to its receiver, a part to its writer.
+      if (bytes.length > 0) this.handler?.data(new Uint8Array(bytes))
+      if (written !== undefined) this.turns.later(written)
     }
     if (this.arrived.length > 0) return
     this.peer?.relax()
     if (this.peerClosed) this.finish('the other side closed the connection')
+  }
+
+  /** Nobody will look at these. */
+  private drop(sent: Sent[]): void {
+    for (const { written } of sent.splice(0)) if (written !== undefined) this.turns.later(written)
   }
 
   private relax(): void {

@@ -48,15 +48,18 @@ export class TcpStream implements ByteStream {
     else socket.resume()
   }
 
-  write(parts: readonly Uint8Array[]): boolean {
-    if (this.over) return false
-    const { socket } = this
-    if (parts.length === 1) socket.write(parts[0] as Uint8Array)
-    else {
-      socket.cork()
-      for (const part of parts) socket.write(part)
-      socket.uncork()
+  write(parts: readonly Uint8Array[], written?: () => void): boolean {
+    if (this.over || parts.length === 0) {
+      if (written !== undefined) setImmediate(written)
+      return !this.over && !this.full
     }
+    const { socket } = this
+    const last = parts.length - 1
+    socket.cork()
+    for (let at = 0; at < last; at++) socket.write(parts[at] as Uint8Array)
+    // Node calls back in a later turn, and for a socket that was destroyed, too.
+    socket.write(parts[last] as Uint8Array, written)
+    socket.uncork()
     if (socket.writableLength > HIGH_WATER_BYTES) this.full = true
     return !this.full
   }

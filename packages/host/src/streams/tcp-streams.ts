@@ -62,5 +62,9 @@ export class TcpStreams implements ByteStreams {
 function unconnected({ host, port }: Address, problem: string, handler: ByteHandler): ByteStream {
   const nothing = (): void => {}
   setImmediate(() => handler.closed(problem))
-  return { remote: `${host}:${port}`, write: () => false, pause: nothing, resume: nothing, close: nothing }
+  const write: ByteStream['write'] = (_parts, written) => {
+    if (written !== undefined) setImmediate(written)
+    return false
+  }
+  return { remote: `${host}:${port}`, write, pause: nothing, resume: nothing, close: nothing }
 }

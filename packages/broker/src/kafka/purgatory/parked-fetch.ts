@@ -4,6 +4,7 @@ import type { FetchRequest } from '@millrace/protocol'
 import { codec, wholeBatchBytes } from '@millrace/records'
 import type { LogSlice } from '@millrace/storage'
 import type { FetchState, ReadLimits, Replica } from '../../seams.ts'
+import type { FetchMemory } from '../fetch-memory.ts'
 import type { FetchedPartition } from '../fetch-response.ts'
 import type { Services } from '../services.ts'
 import { fetchError } from '../version-errors.ts'
@@ -90,6 +91,8 @@ export interface FetchPlan {
   readonly maxBytes: number
   /** In the order of the request. */
   readonly partitions: readonly FetchPartition[]
+  /** Where to they are read; released by whoever takes the answer. */
+  readonly memory: FetchMemory
   /** Everything is read. Called once, unless the fetch is abandoned. */
   ready(): void
   /** Runs what happens later on behalf of the client. */
@@ -204,7 +207,7 @@ export class ParkedFetch extends Deadline {
   private read(): void {
     const { output } = this.services
     this.phase = 'reading'
-    this.roomLeft = output.room(Math.max(0, this.plan.maxBytes))
+    this.roomLeft = Math.min(output.room(Math.max(0, this.plan.maxBytes)), this.plan.memory.room)
     this.reserved = Math.min(this.roomLeft, this.available)
     output.add(this.reserved)
     this.reads = 1
@@ -220,14 +223,18 @@ export class ParkedFetch extends Deadline {
     if (!first && maxBytes === 0) return
     this.firstGiven = true
     this.reads++
-    const limits = { ...partition.limits, maxBytes }
-    const now = (partition.replica as Replica).read(partition.offset, limits, (error, slice) =>
+    const { memory } = this.plan
+    const limits = { ...partition.limits, maxBytes, memory }
+    memory.readBegan()
+    const now = (partition.replica as Replica).read(partition.offset, limits, (error, slice) => {
+      memory.readEnded()
+      if (this.phase === 'over') return
       this.plan.guard(() => {
-        if (this.phase === 'over') return
         this.readDone(partition, error, slice, first ? Number.POSITIVE_INFINITY : maxBytes)
         this.finishRead()
-      }),
-    )
+      })
+    })
+    if (now !== null) memory.readEnded()
     if (now === null) this.roomLeft -= Math.min(maxBytes, partition.available)
     else {
       this.readDone(partition, null, now, first ? Number.POSITIVE_INFINITY : maxBytes)
