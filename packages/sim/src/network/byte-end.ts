@@ -2,7 +2,8 @@ import type { ByteHandler, ByteStream } from '@millrace/base'
 import type { Life, Schedule } from '../seams.ts'
 import type { Connection, ConnectionEnd } from './connection.ts'
 import type { Listening } from './host.ts'
-import type { Farewell, Pipe } from './pipe.ts'
+import type { Farewell } from './parcel.ts'
+import type { Pipe } from './pipe.ts'
 
 // As in production.
 const HIGH_WATER_BYTES = 1024 * 1024

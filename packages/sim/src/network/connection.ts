@@ -3,7 +3,8 @@ import type { Life, Schedule } from '../seams.ts'
 import type { Host, Kind, Process } from './host.ts'
 import type { Link } from './link.ts'
 import { Pipe } from './pipe.ts'
-import type { Farewell, PipeEnd } from './pipe.ts'
+import type { Farewell } from './parcel.ts'
+import type { PipeEnd } from './pipe.ts'
 
 /** One end of a stream, as its connection sees it. */
 export interface ConnectionEnd extends PipeEnd {

@@ -4,7 +4,8 @@ import { MAX_FRAME_BYTES } from '@millrace/host'
 import type { Life, Schedule } from '../seams.ts'
 import type { Connection, ConnectionEnd } from './connection.ts'
 import type { Listening } from './host.ts'
-import type { Farewell, Pipe } from './pipe.ts'
+import type { Farewell } from './parcel.ts'
+import type { Pipe } from './pipe.ts'
 
 // As in production.
 const HIGH_WATER_BYTES = 4 * 1024 * 1024

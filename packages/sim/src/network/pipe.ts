@@ -1,5 +1,7 @@
 import type { Life, Schedule } from '../seams.ts'
 import type { Link } from './link.ts'
+import { endParcel, joined, NOTHING, split } from './parcel.ts'
+import type { Farewell, Parcel } from './parcel.ts'
 
 /** What may be on its way before the sender has to keep the rest: the buffers of two kernels. */
 const WINDOW_BYTES = 256 * 1024
@@ -13,12 +15,6 @@ const CUT_US = 300
 /** One in so many sends finds the kernel busy: the sender's memory is read after it returned. */
 const ONE_IN_WAITS = 8
 const WAIT_US = 100
-
-/** How a stream ends, as the receiver is told behind what was sent before. */
-export interface Farewell {
-  readonly why: 'remote' | 'broken' | 'refused'
-  readonly detail: string
-}
 
 /** A socket, as its pipes see it. */
 export interface PipeEnd {
@@ -45,19 +41,6 @@ export interface PipeParts {
   /** Something was sent to where nobody is any more. */
   readonly unheard: () => void
 }
-
-interface Parcel {
-  /** The sender's memory until the kernel takes it, the receiver's from then on. */
-  parts: readonly Uint8Array[]
-  /** All parts together, once the kernel took them. */
-  bytes: Uint8Array
-  readonly length: number
-  readonly written: (() => void) | undefined
-  readonly farewell: Farewell | null
-  atUs: number
-}
-
-const NOTHING = new Uint8Array(0)
 
 /** One direction of a stream: in order, with a window, delayed, and held while its link is cut. */
 export class Pipe {
@@ -161,8 +144,16 @@ export class Pipe {
   }
 
   private flush(): void {
-    while (this.open && this.queue.length > 0 && this.unackedBytes < WINDOW_BYTES)
-      this.depart(this.queue.shift() as Parcel)
+    while (this.open && this.queue.length > 0 && this.unackedBytes < WINDOW_BYTES) this.depart(this.next())
+  }
+
+  /** A kernel takes a part of what is large: the rest may never come. */
+  private next(): Parcel {
+    const first = this.queue.shift() as Parcel
+    if (!this.parts.chunked || first.length <= CHUNK_BYTES) return first
+    const [head, rest] = split(first.parts, CHUNK_BYTES)
+    this.queue.unshift({ ...first, parts: rest, length: first.length - CHUNK_BYTES })
+    return { ...first, parts: head, length: CHUNK_BYTES, written: undefined }
   }
 
   private depart(parcel: Parcel): void {
@@ -267,21 +258,4 @@ export class Pipe {
     this.flush()
     this.from?.sent()
   }
-}
-
-function endParcel(farewell: Farewell): Parcel {
-  return { parts: [], bytes: NOTHING, length: 0, written: undefined, farewell, atUs: 0 }
-}
-
-/** A copy: what is sent belongs to its receiver. */
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = parts
-  if (only !== undefined && parts.length === 1) return new Uint8Array(only)
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
 }
