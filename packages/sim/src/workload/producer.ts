@@ -35,8 +35,8 @@ export class Producer implements Role {
   private readonly sending = new Set<Sending>()
   private nextValue = 0
 
-  /** With `careful` it waits for all replicas whatever is drawn: each run has one that tells whether writes get through. */
-  constructor(client: SimClient, careful = false) {
+  /** A careful one waits for all replicas whatever is drawn. */
+  constructor(client: SimClient, { careful }: { readonly careful: boolean } = { careful: false }) {
     const { draw, crowd } = client
     const { rates } = crowd
     this.client = client

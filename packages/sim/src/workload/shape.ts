@@ -55,7 +55,7 @@ const S = 1_000_000
 
 export function drawRates(draw: Draw): WorkloadRates {
   return {
-    thinkMeanUs: draw.pick([20_000, 50_000, 150_000]),
+    thinkMeanUs: draw.pick([8_000, 20_000, 60_000]),
     requestTimeoutUs: draw.pick([1, 3, 10]) * S,
     acksAllPercent: draw.pick([50, 80, 100]),
     retryPercent: draw.pick([0, 0, 50]),
@@ -66,7 +66,7 @@ export function drawRates(draw: Draw): WorkloadRates {
     moveMeanUs: draw.pick([0, 3, 10]) * S,
     crashMeanUs: draw.pick([0, 10, 30]) * S,
     pauseMeanUs: draw.pick([0, 0, 15]) * S,
-    adminMeanUs: draw.pick([0, 2, 5]) * S,
+    adminMeanUs: draw.pick([0, 1, 3]) * S,
     deletingPercent: draw.pick([0, 30, 60]),
   }
 }

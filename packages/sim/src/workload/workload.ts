@@ -62,7 +62,7 @@ class SimWorkload implements Workload, Crowd {
   start(): void {
     this.seat('admin', (client) => new Admin(client))
     // Whoever asks whether the cluster takes writes needs one producer at least that waits for all replicas.
-    this.seat('client-1', (client) => new Producer(client, -1))
+    this.seat('client-1', (client) => new Producer(client, { careful: true }))
     for (let at = 2; at <= this.clients; at++) {
       const produces = at > 2 && this.draw.chance(60)
       this.seat(`client-${at}`, (client) => (produces ? new Producer(client) : new RoamingConsumer(client)))
