@@ -37,6 +37,7 @@ export interface Invariants {
   nodeStarted(node: number, view: NodeView): void
   /** An event of the node is over, the end of its turn and its microtasks included. */
   nodeRan(node: number): void
+  /** A machine without a process loses its power too. */
   nodeEnded(node: number, how: 'killed' | 'power-cut'): void
   /** A producer was told that the records below `end` are committed. */
   acked(topic: string, partition: number, end: number): void
@@ -125,10 +126,8 @@ class ClusterInvariants implements Invariants {
 
   nodeEnded(node: number, how: 'killed' | 'power-cut'): void {
     this.raft.ended(node)
-    const watch = this.nodes.get(node)
-    if (watch === undefined) return
+    for (const replica of this.nodes.get(node)?.replicas.values() ?? []) replica.model.watches.delete(replica)
     this.nodes.delete(node)
-    for (const replica of watch.replicas.values()) replica.model.watches.delete(replica)
     for (const { mirrors } of this.partitions.values()) mirrors.get(node)?.ended(how === 'power-cut', this.fsync)
   }
 

@@ -94,7 +94,7 @@ export class ReplicaMirror {
   /** The process is gone. A power cut takes what was not durable. */
   ended(powerCut: boolean, fsync: boolean): void {
     this.log = null
-    if (this.state !== 'live') return
+    if (!this.counts) return
     this.state = powerCut && !fsync ? 'lost' : 'down'
   }
 
