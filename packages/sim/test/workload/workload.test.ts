@@ -1,37 +1,44 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { checkHistory } from '../../src/history/check-history.ts'
-import type { Operation, Workload } from '../../src/seams.ts'
-import { createWorkload } from '../../src/workload/workload.ts'
-import { RealBench, startNodes } from './real-bench.ts'
+import type { Operation } from '../../src/seams.ts'
+import type { WorkloadRates } from '../../src/workload/shape.ts'
+import { CalmCluster } from './calm-cluster.ts'
 
-const BOOTSTRAP = [1, 2, 3].map((id) => ({ host: `node${id}`, port: 9092 }))
 const TOPICS = [
   { name: 'topic-1', partitions: 3, replicas: 3, minInSync: 2 },
   { name: 'topic-2', partitions: 1, replicas: 2, minInSync: 1 },
 ]
 
-const cleanups: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
+/** Nothing but sends that wait for all replicas, and reads. */
+const PLAIN: Partial<WorkloadRates> = {
+  thinkMeanUs: 20_000,
+  requestTimeoutUs: 3_000_000,
+  acksAllPercent: 100,
+  retryPercent: 0,
+  moveMeanUs: 0,
+  crashMeanUs: 0,
+  pauseMeanUs: 0,
+  adminMeanUs: 0,
+}
 
-/** Load for so long, then a quiet end and fresh reads of everything. */
-async function run(seed: string, rates: Parameters<typeof createWorkload>[1]['rates'] = {}): Promise<Workload> {
-  const bench = new RealBench(seed)
-  const nodes = await startNodes(bench)
-  cleanups.push(() => nodes.stop())
-  const workload = createWorkload(bench, {
-    bootstrap: BOOTSTRAP,
-    clients: 5,
-    topics: TOPICS,
-    epochMs: Date.now(),
-    rates: { thinkMeanUs: 5_000, ...rates },
-  })
-  workload.start()
-  await new Promise((resolve) => setTimeout(resolve, 2_500))
-  await new Promise<void>((resolve) => workload.quiesce(resolve))
-  await new Promise<void>((resolve) => workload.readAll(resolve))
-  return workload
+/** All that clients do. */
+const EVERYTHING: Partial<WorkloadRates> = {
+  thinkMeanUs: 10_000,
+  acksAllPercent: 50,
+  retryPercent: 50,
+  batchRecords: 20,
+  paddedPercent: 20,
+  paddedBytes: 10_000,
+  codecs: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
+  moveMeanUs: 500_000,
+  crashMeanUs: 1_000_000,
+  pauseMeanUs: 2_000_000,
+  adminMeanUs: 200_000,
+  deletingPercent: 50,
+}
+
+function cluster(seed: string, rates: Partial<WorkloadRates>): CalmCluster {
+  return new CalmCluster(seed, { clients: 5, topics: TOPICS, rates })
 }
 
 function tally(history: readonly Operation[]): Record<string, number> {
@@ -43,47 +50,74 @@ function tally(history: readonly Operation[]): Record<string, number> {
   return counts
 }
 
-describe('the workload against nodes in this process', () => {
-  it('writes, reads, asks for changes, comes back after its deaths, and reads everything in the end', async () => {
-    const { history, progress } = await run('a', {
-      acksAllPercent: 60,
-      codecs: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
-      paddedPercent: 20,
-      paddedBytes: 10_000,
-      batchRecords: 20,
-      adminMeanUs: 100_000,
-      moveMeanUs: 300_000,
-      crashMeanUs: 400_000,
-      deletingPercent: 50,
-    })
+describe('the workload against three nodes on virtual time', () => {
+  it('gets everything acknowledged and reads it all in the end when nothing goes wrong', async () => {
+    const run = cluster('plain', PLAIN)
+    await run.pass(10)
+    await run.readAll()
+    const { history } = run.workload
+    const read = new Set(history.flatMap((each) => (each.final === true ? each.values.map(({ value }) => value) : [])))
+    const sent = history.filter(({ kind }) => kind === 'send')
+    expect(sent.length).toBeGreaterThan(300)
+    expect(sent.filter(({ outcome }) => outcome !== 'ok')).toEqual([])
+    expect(sent.flatMap(({ values }) => values).filter(({ value }) => !read.has(value))).toEqual([])
+    expect(checkHistory(history)).toEqual([])
+  })
+
+  it('does all that it can do, and dies and comes back under other names', async () => {
+    const run = cluster('everything', EVERYTHING)
+    await run.pass(30)
+    await run.readAll()
+    const { history, progress } = run.workload
     const counts = tally(history)
-    expect(counts['create-topic ok']).toBeGreaterThanOrEqual(TOPICS.length)
-    expect(counts['send ok']).toBeGreaterThan(50)
-    expect(counts['poll ok']).toBeGreaterThan(5)
-    expect(counts['poll final ok']).toBeGreaterThan(0)
-    expect(Object.keys(counts).some((key) => key.startsWith('admin'))).toBe(true)
-    expect(history.some(({ client }) => client.endsWith('.2'))).toBe(true)
-    expect(history.every(({ endedUs }) => Number.isFinite(endedUs))).toBe(true)
+    const wanted = [
+      'create-topic ok',
+      'send ok',
+      'send info',
+      'poll ok',
+      'poll final ok',
+      'lookup earliest ok',
+      'lookup earliest final ok',
+      'lookup latest ok',
+      'lookup timestamp ok',
+      'admin retention ok',
+      'admin segment.ms ok',
+      'admin min.insync.replicas ok',
+      'admin delete-records ok',
+      'admin elect-leaders ok',
+      'admin create-partitions ok',
+    ]
+    expect(wanted.filter((key) => counts[key] === undefined)).toEqual([])
+    expect(history.some(({ client }) => /^client-\d\.3$/.test(client))).toBe(true)
+    expect(history.filter(({ endedUs }) => !Number.isFinite(endedUs))).toEqual([])
     expect(progress).toBe(history.filter(({ outcome }) => outcome === 'ok').length)
     expect(checkHistory(history)).toEqual([])
   })
 
-  it('loses nothing of what it wrote with acks all: each value is read in the end', async () => {
-    const { history } = await run('b', {
-      acksAllPercent: 100,
-      retryPercent: 0,
-      crashMeanUs: 0,
-      pauseMeanUs: 0,
-      adminMeanUs: 0,
-      moveMeanUs: 0,
-    })
-    const read = new Set(history.flatMap((each) => (each.final === true ? each.values.map(({ value }) => value) : [])))
-    const sent = history.filter(({ kind }) => kind === 'send')
-    expect(sent.length).toBeGreaterThan(50)
-    for (const { outcome, values } of sent) {
-      expect(outcome).toBe('ok')
-      expect(values.filter(({ value }) => !read.has(value))).toEqual([])
+  it('goes on through the deaths of leaders, and what it knows nothing of is told so', async () => {
+    const run = cluster('deaths', { ...PLAIN, retryPercent: 50 })
+    await run.pass(8)
+    for (const id of [1, 2, 3]) {
+      run.kill(id)
+      await run.pass(4)
+      run.start(id)
+      await run.pass(6)
     }
+    await run.readAll()
+    const { history } = run.workload
+    const outcomes = tally(history)
+    expect(outcomes['send info'] ?? 0).toBeGreaterThan(0)
+    expect(outcomes['lookup epoch-end ok'] ?? 0).toBeGreaterThan(0)
+    const lastMs = Math.max(...history.filter(({ kind }) => kind === 'send').map(({ invokedUs }) => invokedUs))
+    expect(history.some(({ outcome, invokedUs }) => outcome === 'ok' && invokedUs > lastMs - 1_000_000)).toBe(true)
     expect(checkHistory(history)).toEqual([])
+  })
+
+  it('does the same again with the same seed, and something else with another', async () => {
+    const [one, again, other] = [cluster('a', EVERYTHING), cluster('a', EVERYTHING), cluster('b', EVERYTHING)]
+    for (const run of [one, again, other]) await run.pass(5)
+    expect(again.workload.history).toEqual(one.workload.history)
+    expect(again.schedule.digest).toBe(one.schedule.digest)
+    expect(other.schedule.digest).not.toBe(one.schedule.digest)
   })
 })
