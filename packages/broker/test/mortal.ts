@@ -31,7 +31,7 @@ export interface Faults {
   under: string
   /** The answer to every making of a folder. */
   mkdir: IoError | null
-  /** While set, syncs wait. */
+  /** While set, syncs and durable writes wait. */
   held: (() => void)[] | null
 }
 
@@ -47,6 +47,11 @@ export function mortalDisk(inner: Disk, life: Life, faults: Faults): Disk {
       if (faults.append !== null && file.path.startsWith(faults.under) && file.path.endsWith('.log'))
         throw faults.append
       file.appendNow(parts)
+    },
+    writeAt: (at, parts, done) => {
+      const write = (): void => file.writeAt(at, parts, life.done(done))
+      if (faults.held !== null) faults.held.push(write)
+      else write()
     },
     readNow: (at, into) => file.readNow(at, into),
     read: (at, into, done) => file.read(at, into, life.done(done)),

@@ -1,9 +1,13 @@
-import type { Done } from '@millrace/base'
+import type { Done, Uuid } from '@millrace/base'
 import { type Checkpoints, type DirectoryCheckpoints } from './directory-checkpoints.ts'
 import { CLEAN_SHUTDOWN, folderName, isDeletedFolder, partitionOfFolder, strayFolderName } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
+import type { LogChanges } from './journal-changes.ts'
+import { type FoundJournal, logKey, readJournal } from './journal-reading.ts'
+import { type Promised, replayChanges } from './journal-replay.ts'
 import { DEFAULT_LOG_CONFIG } from './log-config.ts'
-import { type OpenedFolder, openFolder } from './log-opening.ts'
+import { boundsWithin, type OpenedFolder, openFolder } from './log-opening.ts'
+import type { Recovered } from './log-recovery.ts'
 import type { LogServices } from './log-services.ts'
 import { SegmentedLog } from './partition-log.ts'
 import { readSmallFile } from './small-file.ts'
@@ -14,11 +18,16 @@ const PARALLEL_FOLDERS = 16
 
 /** What an opening needs of its directory. */
 export interface OpeningDirectory extends LogServices {
+  readonly path: string
   adopt(log: SegmentedLog): void
   openLogs(): Iterable<SegmentedLog>
   putAside(folder: string, name: string, done: Done<void>): void
+  /** What journal there was counts no more; where the mode has one, another begins. */
+  beginJournal(done: Done<void>): void
   freshId(): string
 }
+
+type OpenedLog = OpenedFolder & { readonly kind: 'log' }
 
 function parentOf(path: string): string {
   const cut = path.replace(/\/+$/, '').lastIndexOf('/')
@@ -32,6 +41,7 @@ export class DirectoryOpening {
   private readonly store: DirectoryCheckpoints
   private clean = false
   private found: Checkpoints = { recoveryPoints: new Map(), highWatermarks: new Map(), logStarts: new Map() }
+  private journal: FoundJournal | null = null
   private readonly logs: SegmentedLog[] = []
   private readonly damaged: DamagedLog[] = []
   private readonly torn: TornLog[] = []
@@ -49,13 +59,46 @@ export class DirectoryOpening {
         // The directory's own name. Its parent may be one that this process may not open, and then somebody else made the name.
         (ended) => this.directory.world.disk.syncDir(parentOf(this.options.path), () => ended(null)),
         (ended) => this.readCheckpoints(ended),
+        (ended) => this.readJournal(ended),
         (ended) => this.openFolders(ended),
-        // In this order: beside the marker a recovery point is the end of a log, and a running log promises less than that.
-        (ended) => this.removeMarker(ended),
-        (ended) => this.store.write(() => this.directory.openLogs(), false, ended),
+        (ended) => inOrder(this.endings(), ended),
       ],
       (error) => done(error, { logs: this.logs, clean: this.clean, damaged: this.damaged, torn: this.torn }),
     )
+  }
+
+  /** What ends the opening, by how the last process ended. */
+  private endings(): ((done: Done<void>) => void)[] {
+    const { directory } = this
+    const checkpoint = (ended: Done<void>): void => this.store.write(() => directory.openLogs(), false, ended)
+    const beginJournal = (ended: Done<void>): void => directory.beginJournal(ended)
+    // A journal counts until its end is on disk in the segments, and told by the checkpoints.
+    if (!this.clean) return [(ended) => this.settleReplayed(ended), checkpoint, beginJournal]
+    // What a clean stop left of a journal must count no more once the marker is gone. And the marker goes first: beside it a recovery point
+    // is the end of a log, and a running log promises less than that.
+    return [beginJournal, (ended) => this.removeMarker(ended), checkpoint]
+  }
+
+  private readJournal(done: Done<void>): void {
+    if (this.clean) return done(null)
+    const { world, path } = this.directory
+    readJournal(world.disk, path, (error, found) => {
+      this.journal = found
+      if (error !== null) return done(error)
+      if (found !== null && found.groups > 0) {
+        const { files, groups, bytes } = found
+        world.log.info({ path, files, groups, bytes }, 'journal is replayed')
+      }
+      done(null)
+    })
+  }
+
+  /** What was replayed is on disk. */
+  private settleReplayed(done: Done<void>): void {
+    this.directory.scheduler.drain((error) => {
+      if (error === null) for (const log of this.logs) if (log.quarantined === null) log.becameDurable(log.endOffset)
+      done(error)
+    })
   }
 
   private readCheckpoints(done: Done<void>): void {
@@ -91,28 +134,52 @@ export class DirectoryOpening {
     const { topic, partition } = partitionOfFolder(name) as { topic: string; partition: number }
     const { world, files, reaper, flushMode } = directory
     const known = options.known ?? ((): boolean => true)
-    const request = { world, files, reaper, flushMode, path: options.path, name, topic, partition, known }
+    const changes = (topicId: Uuid, of: number): LogChanges | null =>
+      this.journal?.changes.get(logKey(topicId, of)) ?? null
+    const request = { world, files, reaper, flushMode, path: options.path, name, topic, partition, known, changes }
     openFolder({ ...request, checkpoints: this.found, clean: this.clean }, (error, opened) => {
       if (error !== null) return done(error)
-      if (opened.kind === 'log') {
-        this.adopt(opened)
-        return done(null)
-      }
+      if (opened.kind === 'log') return this.adopt(opened, done)
       if (opened.kind === 'unfinished') return world.disk.remove(`${options.path}/${name}`, done)
       world.log.warn({ path: `${options.path}/${name}`, reason: opened.reason }, 'folder is of no known partition')
       directory.putAside(`${options.path}/${name}`, strayFolderName(topic, partition, directory.freshId()), done)
     })
   }
 
-  private adopt({ state, recovered }: OpenedFolder & { kind: 'log' }): void {
-    const log = new SegmentedLog(this.directory, state, DEFAULT_LOG_CONFIG)
+  private adopt(opened: OpenedLog, done: Done<void>): void {
+    const log = new SegmentedLog(this.directory, opened.state, DEFAULT_LOG_CONFIG)
     this.directory.adopt(log)
     this.logs.push(log)
-    if (recovered === null) return
-    const { topicId, partition } = state
-    const { quarantined, lostBytes, endOffset, detail } = recovered
-    const promised = this.found.highWatermarks.get(folderName(state.topic, partition)) ?? 0
-    const fields = { path: state.folder, endOffset, lostBytes, detail }
+    const { changes, promised, recovered } = opened
+    if (changes === null) {
+      if (recovered !== null) this.report(log, recovered, recovered.lostBytes)
+      return done(null)
+    }
+    replayChanges(log, changes, promised.recoveryPoint, (error, { appended, dropped }) => {
+      if (error !== null) return done(error)
+      this.judge(log, promised)
+      const { lostBytes } = recovered as Recovered
+      this.report(log, recovered as Recovered, Math.max(0, lostBytes - appended) + dropped)
+      done(null)
+    })
+  }
+
+  /** The journal is replayed: what the checkpoints promised must be there now. */
+  private judge(log: SegmentedLog, promised: Promised): void {
+    if (log.quarantined !== null) return
+    const { endOffset, logStart: first } = log
+    const due = this.directory.flushMode === 'fsync' ? promised.highWatermark : promised.recoveryPoint
+    const { logStart, highWatermark } = boundsWithin(promised, first, endOffset)
+    log.logStart = logStart
+    log.highWatermark = highWatermark
+    if (endOffset < Math.max(due, promised.recoveryPoint))
+      log.quarantine(`at offset ${endOffset}, below the promised ${due}: the log ends there, and the journal`)
+  }
+
+  private report(log: SegmentedLog, { detail }: Recovered, lostBytes: number): void {
+    const { topicId, partition, endOffset, quarantined } = log
+    const promised = this.found.highWatermarks.get(folderName(log.topic, partition)) ?? 0
+    const fields = { path: log.folder, endOffset, lostBytes, detail }
     if (quarantined !== null) {
       this.directory.world.log.error({ ...fields, reason: quarantined }, 'log quarantined')
       this.damaged.push({ topicId, partition, reason: quarantined })

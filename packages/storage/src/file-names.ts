@@ -12,6 +12,9 @@ export const LOG_STARTS = 'log-start-offset-checkpoint'
 export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** In a partition's folder: why its log is not to be trusted. Ours; Kafka has no such file. */
 export const QUARANTINED = 'quarantined'
+/** In the directory: which journal counts. Ours, as are the files of the journal; Kafka lets them be. */
+export const JOURNAL_LIFE = 'journal-life'
+const JOURNAL_FILE = /^journal-(0|[1-9]\d{0,8})$/
 /** Folders that were put aside: of unknown topics, quarantined, diverged. Nothing in it is ever opened. */
 export const STRAY = 'stray'
 export const DELETED_FILE = '.deleted'
@@ -27,6 +30,17 @@ export function baseOffsetOfName(name: string): number | null {
   const digits = /^(\d{20})\.log$/.exec(name)?.[1]
   const offset = digits === undefined ? Number.NaN : Number(digits)
   return Number.isSafeInteger(offset) ? offset : null
+}
+
+/** `journal-7`: numbered, but in no order; what a file holds says where it belongs. */
+export function journalFileName(slot: number): string {
+  return `journal-${slot}`
+}
+
+/** The number of a journal's file, or null for any other name. */
+export function slotOfName(name: string): number | null {
+  const digits = JOURNAL_FILE.exec(name)?.[1]
+  return digits === undefined ? null : Number(digits)
 }
 
 /** `<topic>-<partition>` */

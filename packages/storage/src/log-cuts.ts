@@ -19,7 +19,8 @@ export class LogCuts {
     // No record goes, but an epoch that was begun here without one does: what is appended next may be of an earlier epoch.
     if (offset >= log.endOffset) {
       log.epochs.truncateEnd(log.endOffset)
-      return log.sync.wrote(log.active)
+      log.sync.cut()
+      return log.services.journal?.changed(log, 'truncate')
     }
     const keep = log.segments.findLastIndex((segment, at) => at === 0 || segment.baseOffset < offset)
     const last = log.segments[keep] as Segment
@@ -32,7 +33,10 @@ export class LogCuts {
     })
     log.sizeBytes -= last.size - cut.position
     last.size = cut.position
-    this.moveEnd(Math.min(cut.endOffset, offset))
+    const end = Math.min(cut.endOffset, offset)
+    const op = end < log.highWatermark ? 'lower' : 'truncate'
+    this.moveEnd(end)
+    log.services.journal?.changed(log, op)
   }
 
   restart(offset: number): void {
@@ -47,9 +51,11 @@ export class LogCuts {
     log.epochs.clear()
     log.tail.clear()
     log.durableEnd = offset
+    log.syncedEnd = offset
     log.highWatermark = offset
-    this.moveEnd(offset)
     log.sync.restarted()
+    this.moveEnd(offset)
+    log.services.journal?.changed(log, 'restart')
   }
 
   /** Half of a change of names and sizes is no log any more: the directory is given up where one step of it fails. */
@@ -66,6 +72,7 @@ export class LogCuts {
     const { log } = this
     log.endOffset = offset
     log.durableEnd = Math.min(log.durableEnd, offset)
+    log.syncedEnd = Math.min(log.syncedEnd, offset)
     log.epochs.truncateEnd(offset)
     log.tail.truncate(offset)
     log.reads.forgetPlaces()
@@ -73,7 +80,7 @@ export class LogCuts {
       log.highWatermark = offset
       log.sync.promisedTooMuch()
     }
-    log.sync.wrote(log.active)
+    log.sync.cut()
   }
 
   advanceLogStart(offset: number): void {
@@ -83,6 +90,7 @@ export class LogCuts {
     log.logStart = target
     log.highWatermark = Math.max(log.highWatermark, target)
     log.epochs.truncateStart(target)
+    log.services.journal?.changed(log, 'trim', target)
     const count = log.segments.findIndex((_, at) => (log.segments[at + 1]?.baseOffset ?? Infinity) > target)
     if (count > 0) this.dropOldest(count)
   }
@@ -102,7 +110,7 @@ export class LogCuts {
 
   /**
    * The files keep their names until the checkpoint says that the log begins after them: a crash may bring any of them back, and a log
-   * with a hole looks like one that lost its tail.
+   * with a hole looks like one that lost its tail. And until the names of those that stay are on disk: a log without any looks lost.
    */
   private dropOldest(count: number): void {
     const { log } = this
@@ -115,13 +123,22 @@ export class LogCuts {
     services.afterCheckpoint((failed) => {
       if (log.closed) return
       if (failed !== null) services.world.log.warn({ path: log.folder, error: failed }, 'log start not checkpointed')
-      try {
-        for (const segment of dropped) this.renameFiles(segment)
-      } catch (error) {
-        return services.fail(error as IoError)
-      }
-      log.sync.folderChanged()
+      services.world.disk.syncDir(log.folder, (unsynced) => {
+        if (log.closed) return
+        if (unsynced !== null) return services.fail(unsynced)
+        this.renameDropped(dropped)
+      })
     })
+  }
+
+  private renameDropped(dropped: readonly Segment[]): void {
+    const { log } = this
+    try {
+      for (const segment of dropped) this.renameFiles(segment)
+    } catch (error) {
+      return log.services.fail(error as IoError)
+    }
+    log.sync.folderChanged()
   }
 
   private remove(at: number): void {

@@ -16,6 +16,10 @@ import {
 import { inOrder } from './flow.ts'
 import { FolderSync } from './folder-sync.ts'
 import { IndexCache } from './index-cache.ts'
+import { Journal } from './journal.ts'
+import { JOURNAL_FILE_BYTES, removeJournal, replaceLife, retireJournal } from './journal-files.ts'
+import { journalKey } from './journal-format.ts'
+import { listSlots } from './journal-reading.ts'
 import type { LogServices } from './log-services.ts'
 import { OpenFiles } from './open-files.ts'
 import { SegmentedLog } from './partition-log.ts'
@@ -30,7 +34,6 @@ const MIB = 1024 * 1024
 const DEFAULT_TAIL_BYTES = 32 * MIB
 const DEFAULT_INDEX_BYTES = 16 * MIB
 const DEFAULT_OPEN_FILES = 1024
-const DEFAULT_BACKGROUND_FLUSH_MS = 60_000
 /** Logs created at once. */
 const PARALLEL_CREATIONS = 16
 
@@ -54,6 +57,8 @@ class FileLogDirectory implements LogDirectory, LogServices {
   readonly space: DiskSpace
   readonly reaper: Reaper
   failed: IoError | null = null
+  journal: Journal | null = null
+  private opened = false
   private readonly options: LogDirectoryOptions
   private readonly checkpoints: DirectoryCheckpoints
   private readonly names: FolderSync
@@ -67,20 +72,20 @@ class FileLogDirectory implements LogDirectory, LogServices {
     this.path = options.path
     this.directoryId = options.directoryId
     this.flushMode = options.flushMode
-    this.files = new OpenFiles(world.disk, options.maxOpenFiles ?? DEFAULT_OPEN_FILES)
+    this.files = new OpenFiles(world.disk, options.maxOpenFiles ?? DEFAULT_OPEN_FILES, () => this.scheduler.hurry(null))
     this.indexes = new IndexCache(world.disk, options.indexCacheBytes ?? DEFAULT_INDEX_BYTES)
     this.tails = new TailCache(options.tailCacheBytes ?? DEFAULT_TAIL_BYTES)
     this.space = new DiskSpace({ world, path: options.path, reserveBytes: options.reserveBytes })
     this.reaper = new Reaper(world)
     this.checkpoints = new DirectoryCheckpoints(world, options.path)
     this.names = new FolderSync(world.disk, options.path)
+    const { flushMode, backgroundFlushMs } = options
     this.scheduler = new SyncScheduler({
       timers: world.timers,
-      clock: world.clock,
       failed: (error) => this.fail(error),
-      roundEnded: () => options.roundEnded?.(),
-      minimumDelayUs:
-        options.flushMode === 'fsync' ? 0 : (options.backgroundFlushMs ?? DEFAULT_BACKGROUND_FLUSH_MS) * 1000,
+      // With a journal its groups are the rounds.
+      roundEnded: () => flushMode === 'pagecache' && options.roundEnded?.(),
+      intervalUs: flushMode === 'pagecache' && backgroundFlushMs !== undefined ? backgroundFlushMs * 1000 : null,
     })
   }
 
@@ -102,7 +107,35 @@ class FileLogDirectory implements LogDirectory, LogServices {
     new DirectoryOpening(this, this.options, this.checkpoints).run((error, opened) => {
       if (error !== null) return done(error, { logs: [], clean: false, damaged: [], torn: [] })
       this.space.start()
+      this.opened = true
       done(null, opened)
+    })
+  }
+
+  beginJournal(done: Done<void>): void {
+    const { world, path, flushMode } = this
+    if (flushMode === 'pagecache') return retireJournal(world, path, done)
+    const journal = this.makeJournal()
+    listSlots(world.disk, path, (error, slots) => {
+      if (error !== null) return done(error)
+      inOrder([replaceLife(world.disk, path, journal.life), (ended) => journal.begin(slots, ended)], (failed) => {
+        if (failed === null) this.journal = journal
+        done(failed)
+      })
+    })
+  }
+
+  private makeJournal(): Journal {
+    const { world, path, tails, space, options } = this
+    return new Journal({
+      world,
+      path,
+      tails,
+      space,
+      fileBytes: options.journalFileBytes ?? JOURNAL_FILE_BYTES,
+      failed: (error) => this.fail(error),
+      groupEnded: () => options.roundEnded?.(),
+      checkpoint: (done) => inOrder([(ended) => this.scheduler.sync(ended), (ended) => this.checkpoint(ended)], done),
     })
   }
 
@@ -145,7 +178,11 @@ class FileLogDirectory implements LogDirectory, LogServices {
         if (error === null) this.files.keep(segment, file)
         ended(error)
       })
+    const { journal } = this
     const steps = [
+      // First, or what the journal has of an earlier log of the same partition would come back into this one.
+      (ended: Done<void>) =>
+        journal === null ? ended(null) : journal.begins(journalKey(topicId, partition), startOffset, ended),
       (ended: Done<void>) => disk.mkdir(folder, ended),
       makeSegment,
       // Syncs the folder too, and so the segment's name.
@@ -257,7 +294,9 @@ class FileLogDirectory implements LogDirectory, LogServices {
   }
 
   lowerCheckpoint(done: (error: IoError | null) => void): void {
-    this.checkpoint(done)
+    // The opening writes checkpoints once it knows all logs.
+    if (this.opened) this.checkpoint(done)
+    else done(null)
   }
 
   fail(error: IoError): void {
@@ -265,33 +304,55 @@ class FileLogDirectory implements LogDirectory, LogServices {
     this.failed = error
     this.world.log.error({ path: this.path, error }, 'log directory failed, nothing of it is served any more')
     this.scheduler.end()
+    this.journal?.end()
     this.space.end()
     this.reaper.end()
     for (const log of this.logs.values()) log.events.failed(error)
   }
 
   close(done: Done<void>): void {
-    const finish: Done<void> = (error) => {
-      for (const log of this.logs.values()) log.release()
-      this.scheduler.end()
-      this.space.end()
-      this.reaper.end()
-      done(error)
-    }
-    if (this.failed !== null) return void this.world.timers.after(0, () => finish(this.failed))
-    for (const log of this.logs.values()) log.settle()
     const { disk } = this.world
-    inOrder(
-      [
-        (ended) => this.scheduler.drain(ended),
-        (ended) => {
-          for (const log of this.logs.values()) log.stop()
-          this.checkpoints.write(() => this.logs.values(), true, ended)
-        },
-        replaceSmallFile(disk, this.path, CLEAN_SHUTDOWN, encodeCleanShutdown(-1)),
-      ],
-      finish,
-    )
+    if (this.failed !== null) return void this.world.timers.after(0, () => this.finish(this.failed, done))
+    for (const log of this.logs.values()) log.settle()
+    const journal = this.journal
+    const steps = [
+      (ended: Done<void>) => this.drain(ended),
+      (ended: Done<void>) => {
+        for (const log of this.logs.values()) log.stop()
+        this.checkpoints.write(() => this.logs.values(), true, ended)
+      },
+      replaceSmallFile(disk, this.path, CLEAN_SHUTDOWN, encodeCleanShutdown(-1)),
+    ]
+    // Beside the marker the journal counts no more.
+    if (journal !== null)
+      steps.push(
+        (ended) => journal.close(ended),
+        (ended) => removeJournal(disk, this.path, ended),
+      )
+    inOrder(steps, (error) => this.finish(error, done))
+  }
+
+  /** Whoever waits for the journal is told, and all segments are on disk. */
+  private drain(done: Done<void>): void {
+    const { journal, scheduler } = this
+    const sync = (error: IoError | null): void => {
+      if (error !== null) return done(error)
+      scheduler.drain((unsynced) => {
+        if (unsynced !== null || journal === null || journal.idle) done(unsynced)
+        else this.drain(done)
+      })
+    }
+    if (journal === null) sync(null)
+    else journal.flush(sync)
+  }
+
+  private finish(error: IoError | null, done: Done<void>): void {
+    for (const log of this.logs.values()) log.release()
+    this.scheduler.end()
+    this.journal?.end()
+    this.space.end()
+    this.reaper.end()
+    done(error)
   }
 }
 

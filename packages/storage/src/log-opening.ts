@@ -2,8 +2,10 @@ import { type Done, IoError, type Uuid, type World } from '@millrace/base'
 import { parseEpochs, parsePartitionMetadata } from './checkpoint-text.ts'
 import type { Checkpoints } from './directory-checkpoints.ts'
 import { EpochHistory } from './epoch-history.ts'
-import { LEADER_EPOCHS, PARTITION_METADATA, QUARANTINED, segmentFileName } from './file-names.ts'
+import { DELETED_FILE, LEADER_EPOCHS, PARTITION_METADATA, QUARANTINED, segmentFileName } from './file-names.ts'
 import { type FolderListing, readListing } from './folder-listing.ts'
+import type { LogChanges } from './journal-changes.ts'
+import { type Promised, promisedAfter } from './journal-replay.ts'
 import { type Recovered, recoverLog } from './log-recovery.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { LogState } from './partition-log.ts'
@@ -26,11 +28,20 @@ export interface OpeningRequest {
   /** The last stop was clean: nothing is walked unless the folder contradicts the checkpoints. */
   readonly clean: boolean
   readonly known: (topicId: Uuid, partition: number) => boolean
+  /** What the journal says of a log. */
+  readonly changes: (topicId: Uuid, partition: number) => LogChanges | null
 }
 
 /** What became of one folder. */
 export type OpenedFolder =
-  | { readonly kind: 'log'; readonly state: LogState; readonly recovered: Recovered | null }
+  | {
+      readonly kind: 'log'
+      readonly state: LogState
+      readonly recovered: Recovered | null
+      /** What the journal says of it, which is still to be done. */
+      readonly changes: LogChanges | null
+      readonly promised: Promised
+    }
   /** A creation that was never finished: nothing was ever appended. */
   | { readonly kind: 'unfinished' }
   | { readonly kind: 'foreign'; readonly reason: string }
@@ -45,6 +56,7 @@ class Opening {
   private readonly done: Done<OpenedFolder>
   private readonly folder: string
   private topicId: Uuid = ''
+  private changes: LogChanges | null = null
   private listing: FolderListing = { segments: [], leftovers: [], quarantined: false }
 
   constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
@@ -73,6 +85,7 @@ class Opening {
     this.topicId = topicId
     if (!this.request.known(topicId, this.request.partition))
       return this.done(null, { kind: 'foreign', reason: `topic id ${topicId} is not of this cluster` })
+    this.changes = this.request.changes(topicId, this.request.partition)
     readSmallFile(this.request.world.disk, `${this.folder}/${LEADER_EPOCHS}`, (error, bytes) => {
       if (error !== null) return this.failed(error)
       const starts = bytes === null ? null : parseEpochs(bytes)
@@ -89,6 +102,8 @@ class Opening {
     )
     const promised = this.promised()
     if (this.listing.quarantined) return this.openQuarantined(epochs ?? new EpochHistory(), promised)
+    const restart = this.changes?.restart ?? null
+    if (restart !== null) return this.openAnew(restart, promised)
     const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
     const empty = segments.every(({ size }) => size === 0)
@@ -115,10 +130,7 @@ class Opening {
   }
 
   /** An earlier process met rot: what is here is not looked at again, until the log is replaced. */
-  private openQuarantined(
-    epochs: EpochHistory,
-    promised: { recoveryPoint: number; highWatermark: number; logStart: number },
-  ): void {
+  private openQuarantined(epochs: EpochHistory, promised: Promised): void {
     readSmallFile(this.request.world.disk, `${this.folder}/${QUARANTINED}`, (error, bytes) => {
       if (error !== null) return this.failed(error)
       const reason = new TextDecoder().decode(bytes ?? new Uint8Array(0)) || 'quarantined by an earlier process'
@@ -130,13 +142,14 @@ class Opening {
     })
   }
 
-  private promised(): { recoveryPoint: number; highWatermark: number; logStart: number } {
+  private promised(): Promised {
     const { checkpoints, name } = this.request
-    return {
+    const promised = {
       recoveryPoint: checkpoints.recoveryPoints.get(name) ?? 0,
       highWatermark: checkpoints.highWatermarks.get(name) ?? 0,
       logStart: checkpoints.logStarts.get(name) ?? 0,
     }
+    return this.changes === null ? promised : promisedAfter(promised, this.changes)
   }
 
   private hasRecoveryPoint(): boolean {
@@ -144,37 +157,57 @@ class Opening {
   }
 
   /** No segment at all: what was promised is gone, or nothing was ever promised and the first file is made again. */
-  private openWithout(promised: { recoveryPoint: number; highWatermark: number; logStart: number }): void {
+  private openWithout(promised: Promised): void {
+    const { recoveryPoint, highWatermark, logStart } = promised
+    // What the journal has of it counts as there until it is replayed.
+    const offset = this.changes === null ? Math.max(recoveryPoint, highWatermark) : recoveryPoint
+    this.openEmpty(
+      logStart,
+      promised,
+      offset > logStart ? `every segment is gone, the log was promised up to offset ${offset}` : null,
+    )
+  }
+
+  /** The log began anew: whatever is here is of before, and the journal has all of what came then. */
+  private openAnew(offset: number, promised: Promised): void {
+    const { reaper, files } = this.request
+    try {
+      for (const found of this.listing.segments) {
+        const segment = new Segment(found)
+        const renamed = segment.paths.map((path) => reaper.renameAway(path, DELETED_FILE))
+        reaper.removeLater(
+          renamed.filter((path) => path !== null),
+          0,
+        )
+        files.close(segment)
+      }
+    } catch (error) {
+      return this.failed(error as IoError)
+    }
+    this.openEmpty(offset, promised, null)
+  }
+
+  private openEmpty(offset: number, promised: Promised, quarantined: string | null): void {
     const { world, files } = this.request
-    const offset = Math.max(promised.recoveryPoint, promised.highWatermark, promised.logStart)
-    const segment = Segment.empty(this.folder, promised.logStart, world.clock.wallMs())
+    const segment = Segment.empty(this.folder, offset, world.clock.wallMs())
     world.disk.open(`${this.folder}/${segmentFileName(segment.baseOffset, 'log')}`, 'append', (error, file) => {
       if (error !== null) return this.failed(error)
       segment.writable = true
       files.keep(segment, file)
-      const quarantined = offset > 0 ? `every segment is gone, the log was promised up to offset ${offset}` : null
-      const recovered = {
-        epochs: new EpochHistory(),
-        endOffset: segment.baseOffset,
-        quarantined,
-        lostBytes: 0,
-        detail: '',
-      }
+      const { baseOffset: endOffset } = segment
+      const recovered = { epochs: new EpochHistory(), endOffset, quarantined, lostBytes: 0, detail: '' }
       world.disk.syncDir(this.folder, (unsynced) => {
         if (unsynced !== null) return this.failed(unsynced)
-        this.finish([segment], { ...promised, endOffset: segment.baseOffset, epochs: recovered.epochs }, recovered)
+        this.finish([segment], { ...promised, endOffset, epochs: recovered.epochs }, recovered)
       })
     })
   }
 
-  private recover(
-    segments: Segment[],
-    epochs: EpochHistory | null,
-    promised: { recoveryPoint: number; highWatermark: number; logStart: number },
-  ): void {
+  private recover(segments: Segment[], epochs: EpochHistory | null, promised: Promised): void {
     const { world, files, reaper, flushMode } = this.request
-    const request = { disk: world.disk, files, reaper, flushMode, folder: this.folder, segments, epochs, ...promised }
-    recoverLog(request, (error, recovered) => {
+    const journaled = this.changes !== null
+    const log = { folder: this.folder, segments, epochs, journaled, ...promised }
+    recoverLog({ disk: world.disk, files, reaper, flushMode, ...log }, (error, recovered) => {
       if (error !== null) return this.failed(error)
       this.finish(segments, { ...promised, endOffset: recovered.endOffset, epochs: recovered.epochs }, recovered)
     })
@@ -182,16 +215,19 @@ class Opening {
 
   private finish(
     segments: Segment[],
-    known: { recoveryPoint: number; highWatermark: number; logStart: number; endOffset: number; epochs: EpochHistory },
+    known: Promised & { endOffset: number; epochs: EpochHistory },
     recovered: Recovered | null,
   ): void {
     const { topic, partition, world } = this.request
     const first = segments[0] as Segment
     const quarantined = recovered?.quarantined ?? null
     if (quarantined !== null && !this.listing.quarantined) markQuarantined(world, this.folder, quarantined)
-    const logStart = Math.min(Math.max(first.baseOffset, known.logStart), Math.max(known.endOffset, first.baseOffset))
-    const highWatermark =
-      quarantined === null ? Math.min(Math.max(known.highWatermark, logStart), known.endOffset) : known.highWatermark
+    // What the journal has is not counted yet.
+    const changes = quarantined === null ? this.changes : null
+    const { logStart, highWatermark } =
+      changes === null
+        ? boundsWithin(known, first.baseOffset, known.endOffset)
+        : { logStart: first.baseOffset, highWatermark: first.baseOffset }
     const state: LogState = {
       topic,
       topicId: this.topicId,
@@ -202,13 +238,23 @@ class Opening {
       logStart,
       endOffset: known.endOffset,
       durableEnd: known.endOffset,
-      highWatermark,
+      highWatermark: quarantined === null ? highWatermark : known.highWatermark,
       quarantined,
     }
-    this.done(null, { kind: 'log', state, recovered })
+    this.done(null, { kind: 'log', state, recovered, changes, promised: known })
   }
 
   private failed(error: IoError): void {
     this.done(error, { kind: 'unfinished' })
   }
+}
+
+/** What checkpoints say of a log's start and watermark, as far as it fits one that holds [first, end). */
+export function boundsWithin(
+  { logStart, highWatermark }: Promised,
+  first: number,
+  end: number,
+): { logStart: number; highWatermark: number } {
+  const start = Math.min(Math.max(first, logStart), Math.max(end, first))
+  return { logStart: start, highWatermark: Math.min(Math.max(highWatermark, start), end) }
 }

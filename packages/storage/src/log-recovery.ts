@@ -26,6 +26,8 @@ export interface RecoveryRequest {
   readonly epochs: EpochHistory | null
   readonly recoveryPoint: number
   readonly highWatermark: number
+  /** The journal has what follows the recovery point, and is replayed next: nothing of that part is missed here. */
+  readonly journaled: boolean
 }
 
 export interface Recovered {
@@ -137,9 +139,9 @@ class Recovery {
 
   /** The walk ended in segment number `at`: at `position`, or with the log where that is null. */
   private judge(at: number, position: number | null): void {
-    const { recoveryPoint, highWatermark, flushMode } = this.request
+    const { recoveryPoint, highWatermark, flushMode, journaled } = this.request
     // In page-cache mode the watermark may run ahead of the disk: a tail that is lost there was never promised to survive.
-    const promised = flushMode === 'fsync' ? Math.max(recoveryPoint, highWatermark) : recoveryPoint
+    const promised = flushMode === 'fsync' && !journaled ? Math.max(recoveryPoint, highWatermark) : recoveryPoint
     if (this.next < promised) {
       const found = position === null ? 'the log ends there' : this.detail
       return this.finish(`at offset ${this.next}, below the promised ${promised}: ${found}`, 0)

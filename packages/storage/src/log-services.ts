@@ -1,6 +1,7 @@
 import type { IoError, World } from '@millrace/base'
 import type { DiskSpace } from './disk-space.ts'
 import type { IndexCache } from './index-cache.ts'
+import type { Journal } from './journal.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { Reaper } from './reaper.ts'
 import type { SyncScheduler } from './sync-scheduler.ts'
@@ -16,6 +17,8 @@ export interface LogServices {
   readonly tails: TailCache
   readonly scheduler: SyncScheduler
   readonly space: DiskSpace
+  /** What makes appends durable in `fsync` mode, once the directory is open; null: syncs of the segments do. */
+  readonly journal: Journal | null
   readonly reaper: Reaper
   /** Set once the disk failed: nothing is written any more. */
   readonly failed: IoError | null

@@ -6,11 +6,12 @@ import type { Segment } from './segment.ts'
 import type { SyncTarget, SyncWork } from './sync-scheduler.ts'
 
 /**
- * What of one log is not on disk yet: files, and names in its folder. A round takes all of it; what is written while the round runs is
- * for the next one. What a round covered counts only if no truncation came in between.
+ * What of one log is not on disk yet: files, and names in its folder. A round takes all of it, or what no longer gets appends; what is
+ * written while the round runs is for the next one. What a round covered counts only if no truncation came in between.
  */
 export class LogSync implements SyncTarget {
   private readonly log: SegmentedLog
+  private readonly rolledPart: SyncTarget
   private dirty = new Set<Segment>()
   private folderDirty = false
   private checkpointTooHigh = false
@@ -19,6 +20,7 @@ export class LogSync implements SyncTarget {
 
   constructor(log: SegmentedLog) {
     this.log = log
+    this.rolledPart = { beginSync: () => this.beginRolled() }
   }
 
   wrote(segment: Segment): void {
@@ -33,6 +35,17 @@ export class LogSync implements SyncTarget {
   folderChanged(): void {
     this.folderDirty = true
     this.log.services.scheduler.markDirty(this)
+  }
+
+  /** A segment gets no more appends: the moment to have it on disk, in the background. */
+  rolled(): void {
+    this.log.services.scheduler.hurry(this.rolledPart)
+  }
+
+  /** The log was cut: without a journal the next durable report waits for its files. */
+  cut(): void {
+    this.wrote(this.log.active)
+    if (this.log.services.journal === null) this.log.services.scheduler.hurry(this)
   }
 
   /** The checkpoints must not promise what is gone: nothing is reported durable before they are written again. */
@@ -55,47 +68,70 @@ export class LogSync implements SyncTarget {
   /** All that was written up to now is on disk; `done` never runs within the call. */
   flush(done: Done<void>): void {
     this.waiting.push(done)
-    this.log.services.scheduler.markDirty(this)
+    this.log.services.scheduler.hurry(this)
   }
 
   beginSync(): SyncWork {
     const { log } = this
-    const segments = [...this.dirty]
-    const folder = this.folderDirty
     const lower = this.checkpointTooHigh
-    const { endOffset, generation } = log
+    const { endOffset } = log
     const waiting = this.waiting
     this.waiting = []
-    this.dirty.clear()
-    this.folderDirty = false
     this.checkpointTooHigh = false
+    const work = this.take([...this.dirty], lower ? (done) => log.services.lowerCheckpoint(done) : null, (current) => {
+      if (current) this.beginsAnew = false
+      if (current) log.becameSynced(endOffset)
+    })
+    return {
+      run: (done) =>
+        work.run((error) => {
+          done(error)
+          if (error !== null) for (const waiter of waiting) waiter(error)
+        }),
+      finished: () => {
+        work.finished()
+        for (const waiter of waiting) waiter(null)
+      },
+    }
+  }
+
+  /** The part of the log that gets no more appends. */
+  private beginRolled(): SyncWork {
+    const { log } = this
+    const { active } = log
+    const rolled = [...this.dirty].filter((segment) => segment !== active)
+    return this.take(rolled, null, (current) => current && !this.beginsAnew && log.becameSynced(active.baseOffset))
+  }
+
+  /** Syncs these segments, and the folder where it changed. `ended` hears whether what they were then still counts. */
+  private take(
+    segments: readonly Segment[],
+    last: ((done: Done<void>) => void) | null,
+    ended: (current: boolean) => void,
+  ): SyncWork {
+    const { log } = this
+    const { generation } = log
+    const { disk } = log.services.world
+    const folder = this.folderDirty
+    this.folderDirty = false
     for (const segment of segments) {
-      segment.dirty = false
+      this.forget(segment)
       segment.syncing = true
     }
-    const { disk } = log.services.world
     const steps: ((done: Done<void>) => void)[] = [
-      (done) => eachLimited(segments, 1, (segment, ended) => this.syncSegment(segment, ended), done),
+      (done) => eachLimited(segments, 1, (segment, synced) => this.syncSegment(segment, synced), done),
     ]
     if (folder) steps.push((done) => (log.closed ? done(null) : disk.syncDir(log.folder, done)))
-    if (lower) steps.push((done) => log.services.lowerCheckpoint(done))
+    if (last !== null) steps.push(last)
     return {
-      files: segments.length + (folder ? 1 : 0),
       run: (done) =>
         inOrder(steps, (error) => {
           for (const segment of segments) segment.syncing = false
           log.services.files.synced()
           // A folder that was renamed or removed meanwhile has no files to lose.
           done(log.closed ? null : error)
-          if (error !== null) for (const waiter of waiting) waiter(error)
         }),
-      finished: () => {
-        if (generation === log.generation && !log.closed) {
-          this.beginsAnew = false
-          log.becameDurable(endOffset)
-        }
-        for (const waiter of waiting) waiter(null)
-      },
+      finished: () => ended(generation === log.generation && !log.closed),
     }
   }
 

@@ -20,11 +20,13 @@ export class LogWriter {
     this.wakeActive()
     if (shouldRoll(log.active, log.config, incoming, nowMs)) this.write(() => this.appendRolling(batches, nowMs))
     else this.write(() => this.appendHere(batches))
+    const from = log.endOffset
     log.endOffset = incoming.lastOffset + 1
     log.sizeBytes += incoming.bytes
-    log.tail.add(batches.slice(), baseOffset(first, 0), log.endOffset)
+    const copy = log.tail.add(batches, baseOffset(first, 0), log.endOffset)
     log.services.space.wrote(incoming.bytes)
     log.sync.wrote(log.active)
+    log.services.journal?.appended(log, from, batches, copy)
   }
 
   /** What is to be appended, which must continue the log. */
@@ -136,6 +138,7 @@ export class LogWriter {
     this.log.sync.wrote(old)
     this.log.sync.folderChanged()
     this.log.segments.push(fresh)
+    this.log.sync.rolled()
   }
 
   /** All of the log is past its retention: an empty segment takes the place of the active one. Throws `IoError`. */

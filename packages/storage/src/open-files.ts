@@ -18,13 +18,16 @@ interface Handle {
 export class OpenFiles {
   private readonly disk: Disk
   private readonly limit: number
+  private readonly crowded: () => void
   /** In order of use. */
   private readonly handles = new Map<FileOwner, Handle>()
   private readonly opening = new Map<FileOwner, Done<File>[]>()
 
-  constructor(disk: Disk, limit: number) {
+  /** `crowded` is called when more than `limit` stay open because they are not synced. */
+  constructor(disk: Disk, limit: number, crowded: () => void) {
     this.disk = disk
     this.limit = limit
+    this.crowded = crowded
   }
 
   get count(): number {
@@ -100,5 +103,6 @@ export class OpenFiles {
       this.close(owner)
       if (this.handles.size <= this.limit) return
     }
+    this.crowded()
   }
 }

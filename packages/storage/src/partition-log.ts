@@ -1,5 +1,6 @@
 import { type Done, IoError, type Uuid } from '@millrace/base'
 import type { EpochHistory } from './epoch-history.ts'
+import { journalKey } from './journal-format.ts'
 import { LogCuts } from './log-cuts.ts'
 import { LogReads } from './log-reads.ts'
 import { LogSearch } from './log-search.ts'
@@ -62,6 +63,9 @@ export class SegmentedLog implements PartitionLog {
   logStart: number
   endOffset: number
   durableEnd: number
+  /** The segments are on disk up to here; with a journal the durable end runs ahead of it. */
+  syncedEnd: number
+  readonly journalKey: Uint8Array
   generation: Generation = 0
   sizeBytes: number
   highWatermark: number
@@ -83,6 +87,8 @@ export class SegmentedLog implements PartitionLog {
     this.logStart = state.logStart
     this.endOffset = state.endOffset
     this.durableEnd = state.durableEnd
+    this.syncedEnd = state.durableEnd
+    this.journalKey = journalKey(state.topicId, state.partition)
     this.highWatermark = state.highWatermark
     this.quarantined = state.quarantined
     this.config = config
@@ -109,12 +115,12 @@ export class SegmentedLog implements PartitionLog {
   }
 
   /**
-   * Everything below is on disk, and no truncation of a sound cluster goes below: what recovery may hold against this log. Not the durable
-   * end, because a follower's truncation goes below that, and a crash before the next checkpoint would look like rot.
+   * The segments are on disk up to here, and no truncation of a sound cluster goes below: what recovery may hold against them. Not the
+   * synced end, because a follower's truncation goes below that, and a crash before the next checkpoint would look like rot.
    */
   get recoveryPoint(): number {
     if (this.sync.beginsAnew) return 0
-    return Math.max(Math.min(this.durableEnd, this.highWatermark), 0)
+    return Math.max(Math.min(this.syncedEnd, this.durableEnd, this.highWatermark), 0)
   }
 
   /** The watermark as a checkpoint may tell it. */
@@ -187,10 +193,19 @@ export class SegmentedLog implements PartitionLog {
     this.highWatermark = offset
   }
 
-  /** A sync round has ended with everything below `end` on disk. */
+  /** Everything below `end` would be found again after a crash. */
   becameDurable(end: number): void {
     if (end > this.durableEnd) this.durableEnd = end
     this.events.durable(this.durableEnd, this.generation)
+  }
+
+  /**
+   * The segments are on disk below `end`. With a journal that promises nothing: the journal may hold a truncation of this log, and then a
+   * replay ends where the journal does.
+   */
+  becameSynced(end: number): void {
+    if (end > this.syncedEnd) this.syncedEnd = end
+    if (this.services.journal === null) this.becameDurable(end)
   }
 
   /** Rot was met: nothing of this log is served or written from now on. */
@@ -219,7 +234,9 @@ export class SegmentedLog implements PartitionLog {
       this.release()
       done(error)
     }
-    if (settled) this.sync.flush(finish)
+    const { journal } = this.services
+    if (settled && journal !== null) journal.flush(() => this.sync.flush(finish))
+    else if (settled) this.sync.flush(finish)
     else this.services.world.timers.after(0, () => finish(null))
   }
 

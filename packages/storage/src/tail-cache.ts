@@ -8,15 +8,15 @@ const SLAB_BYTES = 1024 * 1024
 const LEAST_SLABS = 8
 
 /** A piece of the cache's memory; appends of all logs follow each other in it. */
-interface Slab {
+export interface Slab {
   readonly bytes: Uint8Array
   used: number
-  /** Appends in it that are still held. */
+  /** Appends in it that are still held, and pins. */
   live: number
 }
 
 /** What one append wrote, in one piece. */
-interface Chunk {
+export interface Chunk {
   readonly tail: LogTail
   readonly slab: Slab
   readonly at: number
@@ -78,6 +78,15 @@ export class TailCache {
     this.release(chunk)
   }
 
+  /** What lies in the slab stays as it is until `unpin`, whatever the cache forgets meanwhile. */
+  pin(slab: Slab): void {
+    slab.live++
+  }
+
+  unpin(slab: Slab): void {
+    if (--slab.live === 0) this.emptied(slab)
+  }
+
   private slabFor(bytes: number): Slab | null {
     if (bytes > this.limitBytes) return null
     if (bytes > this.slabBytes) return this.largeSlab(bytes)
@@ -96,15 +105,19 @@ export class TailCache {
     while (this.allocated + bytes > this.limitBytes) {
       const spare = this.free.pop()
       if (spare !== undefined) this.allocated -= spare.bytes.length
-      else if (!this.evictOldest()) this.forgetCurrent()
+      else if (this.evictOldest()) continue
+      else if (this.current !== null) this.forgetCurrent()
+      // What is pinned comes back by itself; until then the cache is larger than it should be.
+      else break
     }
     return this.allocate(bytes)
   }
 
-  /** Only when it holds nothing, as all appends are evicted. */
+  /** All appends are evicted. What is pinned is given back when it is let go. */
   private forgetCurrent(): void {
-    this.allocated -= this.current?.bytes.length ?? 0
+    const { current } = this
     this.current = null
+    if (current !== null && current.live === 0) this.allocated -= current.bytes.length
   }
 
   private allocate(bytes: number): Slab {
@@ -129,16 +142,18 @@ export class TailCache {
   }
 
   private release(chunk: Chunk): void {
-    const { slab } = chunk
     chunk.sequence = -1
-    if (--slab.live > 0) return
+    this.unpin(chunk.slab)
+  }
+
+  private emptied(slab: Slab): void {
     if (slab === this.current) slab.used = 0
     else this.giveBack(slab)
   }
 
   private giveBack(slab: Slab): void {
     slab.used = 0
-    if (slab.bytes.length === this.slabBytes) this.free.push(slab)
+    if (slab.bytes.length === this.slabBytes && this.allocated <= this.limitBytes) this.free.push(slab)
     else this.allocated -= slab.bytes.length
   }
 }
@@ -153,11 +168,12 @@ export class LogTail {
     this.cache = cache
   }
 
-  /** Keeps a copy. `endOffset` follows the last batch. */
-  add(batches: readonly Uint8Array[], baseOffset: number, endOffset: number): void {
+  /** Keeps a copy, and tells where; null when it is larger than all of the cache. `endOffset` follows the last batch. */
+  add(batches: readonly Uint8Array[], baseOffset: number, endOffset: number): Chunk | null {
     const chunk = this.cache.hold(this, batches, baseOffset, endOffset)
     if (chunk === null) this.clear()
     else this.chunks.push(chunk)
+    return chunk
   }
 
   /** A copy of what the cache holds from `from` on, or null when it does not hold that offset. */

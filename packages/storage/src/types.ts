@@ -155,7 +155,7 @@ export interface TornLog {
   readonly lostBytes: number
 }
 
-/** One of `log.dirs`. All its logs share one sync scheduler. */
+/** One of `log.dirs`. All its logs share one journal. */
 export interface LogDirectory {
   readonly path: string
   readonly directoryId: Uuid
@@ -189,7 +189,10 @@ export interface CreateLog {
   readonly events: LogEvents
 }
 
-/** `fsync`: durable means synced, before it is promised. `pagecache`: files are synced now and then, in the background. */
+/**
+ * `fsync`: durable means written to the directory's journal, synchronously, before it is promised. `pagecache`: a segment is synced in the
+ * background once it gets no more appends, and all of them at a clean stop.
+ */
 export type FlushMode = 'fsync' | 'pagecache'
 
 export interface LogDirectoryOptions {
@@ -204,9 +207,11 @@ export interface LogDirectoryOptions {
   readonly indexCacheBytes?: number
   /** Segment files held open at once. 1,024 unless given. */
   readonly maxOpenFiles?: number
-  /** How long synced files may lag in `pagecache` mode. 60 s unless given. */
+  /** In `pagecache` mode, how long anything may stay unsynced. No limit unless given. */
   readonly backgroundFlushMs?: number
-  /** Called after the durable reports of a sync round, which came in the same turn: the moment to send one ack for all. */
+  /** A file of the journal is full at this size. 32 MiB unless given. */
+  readonly journalFileBytes?: number
+  /** Called after the durable reports of a group or round, which came in the same turn: the moment to send one ack for all. */
   readonly roundEnded?: () => void
   /** False for a folder of a topic that the cluster does not know: it is moved to `stray/` and not opened. */
   readonly known?: (topicId: Uuid, partition: number) => boolean

@@ -1,7 +1,8 @@
-import { type DirEntry, type Disk, type Done, type File, IoError, type IoErrorCode } from '@millrace/base'
+import { type DirEntry, type Disk, type Done, type File, IoError, type IoErrorCode, type OpenHow } from '@millrace/base'
 import type { SimWorld, TestRandom } from './sim-world.ts'
 
 const SECTOR = 512
+const PAGE = 4096
 
 /** A file's content: as running programs see it, and as it was when it was last synced. */
 export class Node {
@@ -14,6 +15,15 @@ export class Node {
     return this.volatile.subarray(0, this.size)
   }
 
+  /** Durable at once. */
+  overwrite(at: number, bytes: Uint8Array): void {
+    const end = at + bytes.length
+    if (end > this.size) this.resize(end)
+    this.volatile.set(bytes, at)
+    if (end > this.durable.length) this.durable = Buffer.concat([this.durable, Buffer.alloc(end - this.durable.length)])
+    this.durable.set(bytes, at)
+  }
+
   resize(size: number): void {
     if (size > this.volatile.length) {
       const grown = Buffer.alloc(Math.max(size, this.volatile.length * 2, 1024))
@@ -22,6 +32,24 @@ export class Node {
     }
     if (size > this.size) this.volatile.fill(0, this.size, size)
     this.size = size
+  }
+}
+
+/** A durable write that has not answered: any of its sectors may be on disk. */
+interface DurableWrite {
+  readonly node: Node
+  readonly at: number
+  readonly bytes: Buffer
+}
+
+function land({ node, at, bytes }: DurableWrite, random: TestRandom): void {
+  const sector = random.chance(50) ? SECTOR : PAGE
+  const percent = [0, 30, 70, 100][random.below(4)] as number
+  for (let from = 0; from < bytes.length;) {
+    // Sectors lie at multiples of their size in the file, wherever the write began.
+    const to = Math.min(bytes.length, from + sector - ((at + from) % sector))
+    if (random.chance(percent)) node.overwrite(at + from, bytes.subarray(from, to))
+    from = to
   }
 }
 
@@ -42,9 +70,11 @@ export class CrashDisk implements Disk {
   fault: (operation: string, path: string) => IoErrorCode | undefined = () => undefined
   free = 2 ** 40
   opened = 0
-  openNowHandles = 0
   reads = 0
   syncs = 0
+  /** Durable writes that ended, and those under way. */
+  writes = 0
+  readonly underWay = new Set<DurableWrite>()
   private world: SimWorld | null = null
   private tree: Tree = new Map([['/', 'folder']])
   private durableTree: Tree = new Map([['/', 'folder']])
@@ -58,17 +88,19 @@ export class CrashDisk implements Disk {
   crash(random: TestRandom): void {
     for (const change of this.pending) if (random.chance(60)) apply(this.durableTree, change)
     this.pending = []
+    for (const write of this.underWay) land(write, random)
+    this.underWay.clear()
     // A name whose folder's own name is lost is lost with it.
     for (const path of Array.from(this.durableTree.keys()))
       if (path !== '/' && !hasAncestors(this.durableTree, path)) this.durableTree.delete(path)
     this.tree = new Map(this.durableTree)
     for (const node of this.tree.values()) if (node !== 'folder') tear(node, random)
-    this.openNowHandles = 0
   }
 
-  /** The process died but the machine lives on: nothing is lost. */
-  killProcess(): void {
-    this.openNowHandles = 0
+  /** The process died but the machine lives on: nothing is lost, but what it was writing may be there or not. */
+  killProcess(random: TestRandom): void {
+    for (const write of this.underWay) if (random.chance(50)) land(write, random)
+    this.underWay.clear()
   }
 
   file(path: string): Node {
@@ -105,11 +137,11 @@ export class CrashDisk implements Disk {
     return [...this.tree.keys()].sort()
   }
 
-  open(path: string, how: 'read' | 'append' | 'create', done: Done<File>): void {
+  open(path: string, how: OpenHow, done: Done<File>): void {
     this.later(done, () => this.openNow(path, how))
   }
 
-  openNow(path: string, how: 'read' | 'append' | 'create'): File {
+  openNow(path: string, how: OpenHow): File {
     this.check('open', path)
     let node = this.tree.get(path)
     if (node === 'folder') throw new IoError('EIO', path, 'it is a folder')
@@ -120,7 +152,7 @@ export class CrashDisk implements Disk {
       this.change({ kind: 'link', path, node })
     }
     this.opened++
-    const file = new SimFile(this, path, node, how !== 'read')
+    const file = new SimFile(this, path, node, how)
     if (how === 'create') file.truncateNow(0)
     return file
   }
@@ -265,16 +297,16 @@ class SimFile implements File {
   readonly path: string
   private readonly disk: CrashDisk
   private readonly node: Node
-  private readonly writable: boolean
+  private readonly how: OpenHow
   private closed = false
   private poisoned: IoError | null = null
 
   // oxlint-disable-next-line max-params -- a constructor that one place calls.
-  constructor(disk: CrashDisk, path: string, node: Node, writable: boolean) {
+  constructor(disk: CrashDisk, path: string, node: Node, how: OpenHow) {
     this.disk = disk
     this.path = path
     this.node = node
-    this.writable = writable
+    this.how = how
   }
 
   get size(): number {
@@ -290,6 +322,27 @@ class SimFile implements File {
       at += part.length
     }
     this.node.modifiedMs = this.disk.nowMs()
+  }
+
+  writeAt(at: number, parts: readonly Uint8Array[], done: Done<void>): void {
+    if (this.closed) return this.disk.later(done, () => this.refuse())
+    if (this.how !== 'overwrite') throw new Error('the file is not open to overwrite')
+    const write = { node: this.node, at, bytes: Buffer.concat(parts) }
+    this.disk.underWay.add(write)
+    this.disk.later(done, () => {
+      this.disk.underWay.delete(write)
+      if (this.poisoned !== null) throw this.poisoned
+      // The parts are looked at now: whoever changes them before the answer writes something else.
+      write.bytes.set(Buffer.concat(parts))
+      try {
+        this.disk.check('write', this.path)
+      } catch (error) {
+        if ((error as IoError).code !== 'ENOSPC') this.poisoned = error as IoError
+        throw error
+      }
+      this.disk.writes++
+      this.node.overwrite(at, write.bytes)
+    })
   }
 
   read(at: number, into: Uint8Array, done: Done<number>): void {
@@ -350,7 +403,8 @@ class SimFile implements File {
 
   private checkWritable(operation: string): void {
     if (this.closed) this.refuse()
-    if (!this.writable) throw new IoError('EACCES', this.path, 'it is open for reading only')
+    if (this.how === 'read' || this.how === 'overwrite')
+      throw new IoError('EACCES', this.path, `it is open to ${this.how}`)
     this.disk.check(operation, this.path)
   }
 }

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
 import { baseOffset, leaderEpoch, nextOffset, readRecords } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
-import type { PartitionLog, TimestampHit } from '../src/index.ts'
-import { batchAt, createLog, type Opened, openDirectory, readAll, readLog, Reports, SMALL } from './log-fixture.ts'
+import type { LogDirectoryOptions, PartitionLog, TimestampHit } from '../src/index.ts'
+import type { CrashDisk } from './crash-disk.ts'
+import {
+  batchAt,
+  createLog,
+  directoryOf,
+  type Opened,
+  openDirectory,
+  readAll,
+  readLog,
+  Reports,
+  SMALL,
+} from './log-fixture.ts'
 import { SimWorld, TestRandom } from './sim-world.ts'
 
 /** What a log must hold, by what was told about it. */
@@ -41,16 +52,27 @@ class Life {
   epoch = 0
   promised = 0
   crashes = 0
+  /** Starts that were cut short, and those of them that had ended. */
+  starts = 0
+  recovered = 0
   private readonly seed: number
   private incarnation = 0
 
   constructor(seed: number) {
     this.seed = seed
     this.random = new TestRandom(seed)
-    this.opened = openDirectory(new SimWorld(seed), { tailCacheBytes: 0 })
+    this.opened = openDirectory(new SimWorld(seed), this.options())
     const made = createLog(this.opened)
     this.log = made.log
     this.reports = made.reports
+  }
+
+  /** Small files, so that a life uses each of them many times. */
+  private options(): Partial<LogDirectoryOptions> {
+    return {
+      tailCacheBytes: this.random.chance(50) ? 0 : 1 << 20,
+      journalFileBytes: [8, 16, 64, 4096][this.random.below(4)]! * 1024,
+    }
   }
 
   step(): void {
@@ -63,7 +85,8 @@ class Life {
     else if (dice < 86) this.opened.directory.checkpoint(() => undefined)
     else if (dice < 89) this.retain()
     else if (dice < 92) this.advanceLogStart()
-    else if (dice < 94) this.stop()
+    else if (dice < 93) this.stop()
+    else if (dice < 94) this.idle()
     else if (dice < 95) this.readSome()
     else if (dice < 96) this.failToAppend()
     else this.crash()
@@ -172,6 +195,32 @@ class Life {
     assert.equal(Buffer.compare(part, wanted), 0)
   }
 
+  /** Long enough for a checkpoint. */
+  private idle(): void {
+    this.opened.world.run(61_000_000)
+  }
+
+  /** A start of which the power goes, or the process, before it has ended; maybe several. */
+  private crashRecovering(): void {
+    const { disk } = this.opened.world
+    for (; this.random.chance(40); this.starts++) {
+      const world = new SimWorld(this.seed * 1000 + ++this.incarnation, disk)
+      const directory = directoryOf(world, this.options())
+      let opened = false
+      directory.open((error) => (opened = error === null))
+      world.run(this.random.below(25_000))
+      world.kill()
+      // A start that has ended may have lowered what it found; whatever it kept is durable.
+      if (opened) this.recovered++
+      this.loseSome(disk)
+    }
+  }
+
+  private loseSome(disk: CrashDisk): void {
+    if (this.random.chance(80)) disk.crash(this.random)
+    else disk.killProcess(this.random)
+  }
+
   private stop(): void {
     this.opened.world.ask<void>((done) => this.opened.directory.close(done))
     this.promised = this.log.endOffset
@@ -184,14 +233,15 @@ class Life {
     this.notePromises()
     const { disk } = this.opened.world
     this.opened.world.kill()
-    if (this.random.chance(80)) disk.crash(this.random)
+    this.loseSome(disk)
+    this.crashRecovering()
     this.reopen(false)
     this.checkSurvival()
   }
 
   private reopen(clean: boolean): void {
     const world = new SimWorld(this.seed * 1000 + ++this.incarnation, this.opened.world.disk)
-    this.opened = openDirectory(world, { tailCacheBytes: this.random.chance(50) ? 0 : 1 << 20 })
+    this.opened = openDirectory(world, this.options())
     assert.equal(this.opened.found.clean, clean)
     assert.deepEqual(this.opened.found.damaged, [])
     assert.equal(this.opened.found.logs.length, 1)

@@ -121,7 +121,7 @@ describe('a disk that fills up', () => {
   })
 })
 
-describe('a sync that fails', () => {
+describe('a write of the journal, or a sync, that fails', () => {
   it('takes the directory out of service for good: every log is told, nothing is promised or tried again', () => {
     const { world, directory, log, reports } = fresh()
     const other = new Reports()
@@ -131,29 +131,41 @@ describe('a sync that fails', () => {
         done,
       ),
     )
-    const heal = failing(world, 'sync', 'EIO', /topic-0/)
+    const heal = failing(world, 'write', 'EIO')
     log.append([batchAt({ at: 0 })], 0)
     world.run(100_000)
     expect([reports.error?.code, other.error?.code]).toEqual(['EIO', 'EIO'])
     expect(reports.durableEnd).toBe(-1)
     heal()
-    const syncs = world.disk.syncs
+    const calls = [world.disk.syncs, world.disk.writes]
     expect(() => second.append([batchAt({ at: 0 })], 0)).toThrow('failed')
     expect(() => log.append([batchAt({ at: 1 })], 0)).toThrow('failed')
     expect(() => world.ask<void>((done) => directory.checkpoint(done))).toThrow('EIO')
     expect(() => world.ask<void>((done) => directory.close(done))).toThrow('EIO')
     world.run(100_000)
-    expect(world.disk.syncs).toBe(syncs)
+    expect([world.disk.syncs, world.disk.writes]).toEqual(calls)
     expect(world.disk.has('/data/.kafka_cleanshutdown')).toBe(false)
   })
 
-  it('of a folder does the same', () => {
+  it.each([
+    ['sync', /topic-0.*log$/],
+    ['syncDir', /topic-0$/],
+  ])('of a segment that was rolled, or of its folder, does the same (%s)', (operation, path) => {
     const { world, log, reports } = fresh()
-    failing(world, 'syncDir', 'EIO', /topic-0/)
+    failing(world, operation, 'EIO', path)
     filler(log, 30)
     world.run(1_000_000)
     expect(reports.error?.code).toBe('EIO')
-    expect(reports.durableEnd).toBe(-1)
+  })
+
+  it('of a segment does the same when a checkpoint is due', () => {
+    const { world, log, reports } = fresh()
+    failing(world, 'sync', 'EIO', /topic-0.*log$/)
+    filler(log, 1)
+    world.run(59_000_000)
+    expect([reports.error, reports.durableEnd]).toEqual([null, 2])
+    world.run(2_000_000)
+    expect(reports.error?.code).toBe('EIO')
   })
 
   it('of a checkpoint does the same, but a full disk passes', () => {

@@ -7,7 +7,8 @@ import { SimWorld, TestRandom } from './sim-world.ts'
 
 /** A stopped directory with one log of several segments and epochs. */
 function stopped(seed: number, clean: boolean): SimWorld {
-  const opened = openDirectory(new SimWorld(seed))
+  // Without a journal, which would have what the files lack.
+  const opened = openDirectory(new SimWorld(seed), { flushMode: 'pagecache', backgroundFlushMs: 1 })
   const { log, reports } = createLog(opened)
   for (let i = 0; i < 60; i++)
     log.append(

@@ -79,14 +79,18 @@ export interface Opened {
   readonly found: OpenedLogs
 }
 
-export function openDirectory(world: SimWorld, options: Partial<LogDirectoryOptions> = {}): Opened {
-  const directory = openLogDirectory(world, {
+export function directoryOf(world: SimWorld, options: Partial<LogDirectoryOptions> = {}): LogDirectory {
+  return openLogDirectory(world, {
     path: '/data',
     directoryId: TOPIC_ID,
     flushMode: 'fsync',
     reserveBytes: 1 << 20,
     ...options,
   })
+}
+
+export function openDirectory(world: SimWorld, options: Partial<LogDirectoryOptions> = {}): Opened {
+  const directory = directoryOf(world, options)
   const found = world.ask<OpenedLogs>((done) => directory.open(done))
   return { world, directory, found }
 }

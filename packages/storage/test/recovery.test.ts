@@ -1,6 +1,6 @@
 import { baseOffset, nextOffset } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
-import type { FlushMode, LogDirectoryOptions, PartitionLog } from '../src/index.ts'
+import type { LogDirectoryOptions, PartitionLog } from '../src/index.ts'
 import {
   batchAt,
   createLog,
@@ -23,10 +23,10 @@ interface Stopped {
   readonly logs: string[]
 }
 
-/** A log of `count` batches that is all durable, checkpointed with this watermark, and whose process is then gone. */
-function killed(count: number, highWatermark: number, flushMode: FlushMode = 'fsync'): Stopped {
+/** A log of `count` batches that is all durable, checkpointed with this watermark, and whose process is then gone. It left no journal. */
+function killed(count: number, highWatermark: number): Stopped {
   const world = new SimWorld(1)
-  const opened = openDirectory(world, { flushMode, backgroundFlushMs: 1 })
+  const opened = openDirectory(world, { flushMode: 'pagecache', backgroundFlushMs: 1 })
   const { log, reports } = createLog(opened)
   const batches = Array.from({ length: count }, (_, i) =>
     batchAt({ at: i * 2, records: 2, bytes: 300, epoch: i >= 20 ? 4 : 1 }),
@@ -200,7 +200,7 @@ describe('after an unclean stop, a log', () => {
   })
 
   it('of a page-cache broker may end below the watermark, which is damage but no rot', () => {
-    const stopped = killed(40, 20, 'pagecache')
+    const stopped = killed(40, 20)
     stopped.world.disk.put('/data/replication-offset-checkpoint', Buffer.from('0\n1\ntopic 0 76\n'))
     const { path, at } = placeOf(stopped, 70)
     cutFile(stopped, path, at + 20)

@@ -13,135 +13,109 @@ class FakeTarget implements SyncTarget {
   error: IoError | null = null
   private readonly world: SimWorld
   private readonly us: number
-  private readonly files: number
 
-  constructor(world: SimWorld, us: number, files = 1) {
+  constructor(world: SimWorld, us: number) {
     this.world = world
     this.us = us
-    this.files = files
   }
 
   beginSync() {
     this.begun.push(this.world.nowUs)
     return {
-      files: this.files,
       run: (done: Done<void>) => void this.world.timers.after(this.us, () => done(this.error)),
       finished: () => void this.finished.push(this.world.nowUs),
     }
   }
 }
 
-function scheduler(world: SimWorld, minimumDelayUs = 0) {
+function scheduler(world: SimWorld, intervalUs: number | null = null) {
   const ends: number[] = []
   const errors: IoError[] = []
   const options = {
     timers: world.timers,
-    clock: world.clock,
     failed: (error: IoError) => void errors.push(error),
     roundEnded: () => void ends.push(world.nowUs),
-    minimumDelayUs,
+    intervalUs,
   }
   return { syncs: new SyncScheduler(options), ends, errors }
 }
 
-/** Marks the target every half millisecond. */
-function writeOften(world: SimWorld, syncs: SyncScheduler, target: SyncTarget, times: number): void {
-  for (let i = 0; i < times; i++) {
-    syncs.markDirty(target)
-    world.run(500)
-  }
-}
-
 describe('sync rounds', () => {
-  it('do not wait for more when the writing pauses', () => {
-    const world = new SimWorld(1)
-    const { syncs } = scheduler(world)
-    const target = new FakeTarget(world, 100, 40)
-    syncs.markDirty(target)
-    world.run(200)
-    writeOften(world, syncs, target, 3)
-    // The last write was at 1200; after a quiet millisecond the round begins, long before its syncs' share would allow.
-    world.run(50_000)
-    expect(target.begun).toEqual([0, 2200])
-  })
-
-  it('begin at the end of the turn when nothing was going on, and report all of a round in one turn', () => {
+  it('begin when somebody asks, two targets at a time, and report all of a round in one turn', () => {
     const world = new SimWorld(1)
     const { syncs, ends } = scheduler(world)
     const targets = [1000, 3000, 2000].map((us) => new FakeTarget(world, us))
     for (const target of targets) syncs.markDirty(target)
-    expect(targets[0]!.begun).toEqual([])
+    world.run(1_000_000)
+    expect(targets.flatMap(({ begun }) => begun)).toEqual([])
+    const from = world.nowUs
+    let synced = -1
+    syncs.sync(() => (synced = world.nowUs))
     world.run(10_000)
-    expect(targets.map(({ begun, finished }) => [begun, finished])).toEqual([
-      [[0], [3000]],
-      [[0], [3000]],
-      [[0], [3000]],
+    expect(targets.map(({ begun, finished }) => [begun, finished].map(([at]) => at! - from))).toEqual([
+      [0, 3000],
+      [0, 3000],
+      [1000, 3000],
     ])
-    expect(ends).toEqual([3000])
+    expect([ends, synced]).toEqual([[from + 3000], from + 3000])
   })
 
   it('take what was written while one ran into the next, once', () => {
     const world = new SimWorld(1)
     const { syncs } = scheduler(world)
     const target = new FakeTarget(world, 5000)
+    const synced: number[] = []
+    const ask = (): void => syncs.sync(() => void synced.push(world.nowUs))
     syncs.markDirty(target)
+    ask()
     world.run(1000)
-    for (let i = 0; i < 10; i++) syncs.markDirty(target)
+    for (let i = 0; i < 10; i++) {
+      syncs.markDirty(target)
+      ask()
+    }
     world.run(100_000)
     expect([target.begun, target.finished]).toEqual([
       [0, 5000],
       [5000, 10_000],
     ])
+    expect(synced).toEqual([5000, ...Array.from({ length: 10 }, () => 10_000)])
   })
 
-  it('are spaced out under load by what their syncs cost, never by more than 10 ms, and not at all when idle', () => {
+  it('take one target at the end of the turn when that is urgent, and leave the others', () => {
     const world = new SimWorld(1)
     const { syncs } = scheduler(world)
-    const few = new FakeTarget(world, 100, 4)
-    const many = new FakeTarget(world, 100, 400)
-    writeOften(world, syncs, few, 9)
-    world.run(50_000)
-    // Four files at 250 us each may take a quarter of a processor: a round each 4 ms, while somebody writes.
-    expect(few.begun.slice(0, 2)).toEqual([0, 4000])
-    const from = world.nowUs
-    writeOften(world, syncs, many, 30)
-    world.run(50_000)
-    expect(many.begun.slice(0, 2).map((begun) => begun - from)).toEqual([0, 10_100])
-    world.run(100_000)
-    syncs.markDirty(few)
-    const now = world.nowUs
-    world.run(1)
-    expect(few.begun.at(-1)).toBe(now)
+    const [urgent, other] = [new FakeTarget(world, 100), new FakeTarget(world, 100)]
+    for (const target of [urgent, other]) syncs.markDirty(target)
+    syncs.hurry(urgent)
+    expect(urgent.begun).toEqual([])
+    world.run(10_000)
+    expect([urgent.begun, other.begun]).toEqual([[0], []])
+    syncs.hurry(null)
+    world.run(10_000)
+    expect(other.begun.length).toBe(1)
   })
 
-  it('take at most 32 targets, first come first served', () => {
-    const world = new SimWorld(1)
-    const { syncs, ends } = scheduler(world)
-    const targets = Array.from({ length: 80 }, () => new FakeTarget(world, 100))
-    for (const target of targets) syncs.markDirty(target)
-    world.run(100_000)
-    expect(ends.length).toBe(3)
-    expect(targets.map(({ finished }) => ends.indexOf(finished[0]!))).toEqual(targets.map((_, i) => Math.floor(i / 32)))
-  })
-
-  it('end for good with the first failure, which is told once', () => {
+  it('end for good with the first failure, which is told once, and to whoever waits', () => {
     const world = new SimWorld(1)
     const { syncs, ends, errors } = scheduler(world)
     const targets = [1000, 2000, 3000].map((us) => new FakeTarget(world, us))
     targets[1]!.error = new Failure('EIO', '/x', 'failed')
     targets[2]!.error = new Failure('EIO', '/y', 'failed')
     for (const target of targets) syncs.markDirty(target)
-    let drained: IoError | null = null
-    syncs.drain((error) => (drained = error))
+    const told: (IoError | null)[] = []
+    syncs.drain((error) => void told.push(error))
+    world.run(500)
+    syncs.sync((error) => void told.push(error))
     world.run(50_000)
     syncs.markDirty(targets[0]!)
+    syncs.sync((error) => void told.push(error))
     world.run(50_000)
     expect([ends, errors.map(({ path }) => path), targets[0]!.finished]).toEqual([[], ['/x'], []])
-    expect(drained).toBe(errors[0])
+    expect(told).toEqual([errors[0], errors[0], errors[0]])
     expect(targets[0]!.begun.length).toBe(1)
   })
 
-  it('of a page-cache directory wait, except when it stops', () => {
+  it('begin by the clock where an interval is set, and go on until nothing is dirty when the directory stops', () => {
     const world = new SimWorld(1)
     const { syncs } = scheduler(world, 60_000_000)
     const target = new FakeTarget(world, 100)
@@ -153,8 +127,9 @@ describe('sync rounds', () => {
     syncs.markDirty(target)
     let drained = false
     syncs.drain(() => (drained = true))
+    syncs.markDirty(target)
     world.run(1000)
-    expect([target.begun.length, drained]).toEqual([2, true])
+    expect([target.begun.length, drained]).toEqual([3, true])
   })
 })
 
@@ -185,8 +160,8 @@ describe('durable reports', () => {
     const opened = openDirectory(new SimWorld(3))
     const { log, reports } = createLog(opened)
     for (let i = 0; i < 10; i++) log.append([batchAt({ at: i })], 0)
-    // The round has begun, and its sync is under way.
-    opened.world.until(() => opened.world.disk.syncs > 3)
+    // The group is being written.
+    opened.world.until(() => opened.world.disk.underWay.size > 0)
     log.truncate(5)
     log.append([batchAt({ at: 5, epoch: 1 })], 0)
     expect(log.durableEnd).toBe(0)
@@ -208,7 +183,19 @@ describe('durable reports', () => {
     expect([reports.durableEnd, reports.generation]).toEqual([4, 2])
   })
 
-  it('in page-cache mode come with the background flush, and appends wait for nothing', () => {
+  it('in page-cache mode come when a segment gets no more appends, of what is before', () => {
+    const opened = openDirectory(new SimWorld(3), { flushMode: 'pagecache' })
+    const { log, reports } = createLog(opened)
+    for (let i = 0; i < 10; i++) log.append([batchAt({ at: i, bytes: 500 })], 0)
+    opened.world.run(1_000_000_000)
+    expect([log.endOffset, reports.durableEnd]).toEqual([10, 7])
+    const syncs = opened.world.disk.syncs
+    opened.world.ask<void>((done) => opened.directory.close(done))
+    expect(log.durableEnd).toBe(10)
+    expect(opened.world.disk.syncs).toBeGreaterThan(syncs)
+  })
+
+  it('in page-cache mode come with the background flush where one is set, and appends wait for nothing', () => {
     const opened = openDirectory(new SimWorld(3), { flushMode: 'pagecache', backgroundFlushMs: 1000 })
     const { log, reports } = createLog(opened)
     log.append([batchAt({ at: 0 })], 0)

@@ -78,6 +78,7 @@ function mortalFile(inner: File, life: Life): File {
       return inner.size
     },
     appendNow: (parts) => inner.appendNow(parts),
+    writeAt: (at, parts, done) => inner.writeAt(at, parts, life.done(done)),
     readNow: (at, into) => inner.readNow(at, into),
     read: (at, into, done) => inner.read(at, into, life.done(done)),
     truncateNow: (size) => inner.truncateNow(size),
