@@ -1,9 +1,16 @@
-import type { Life, Network, Schedule } from '../seams.ts'
-import { refusedForGood } from './ends.ts'
+import type { FaultAtlas, Life, Network, Schedule } from '../seams.ts'
 import type { NodeEnd, SimNode } from './sim-node.ts'
 
 /** How a process comes back after it ended by itself. */
 const SUPERVISOR_US = 1_000_000
+/** After so many refused starts in a row the operator looks into it. */
+const PATIENCE = 4
+
+export interface ClusterParts {
+  readonly schedule: Schedule
+  readonly network: Network
+  readonly atlas: FaultAtlas
+}
 
 /**
  * The machines of a run. It remembers until when a node is to be down or asleep, so that acts that overlap end with the last of them, and starts
@@ -13,14 +20,17 @@ export class Cluster {
   readonly nodes: readonly SimNode[]
   private readonly schedule: Schedule
   private readonly network: Network
+  private readonly atlas: FaultAtlas
   private readonly life: Life
   private readonly downUntilUs = new Map<number, number>()
   private readonly asleepUntilUs = new Map<number, number>()
+  private readonly refused = new Map<number, number>()
 
-  constructor(nodes: readonly SimNode[], schedule: Schedule, network: Network) {
+  constructor(nodes: readonly SimNode[], { schedule, network, atlas }: ClusterParts) {
     this.nodes = nodes
     this.schedule = schedule
     this.network = network
+    this.atlas = atlas
     this.life = schedule.newLife('operator')
   }
 
@@ -85,10 +95,12 @@ export class Cluster {
     })
   }
 
-  /** The supervisor of a node that ended. What is in a folder that was refused is of no use: the operator empties it. */
+  /** The supervisor of a node that ended. A folder that is refused again and again is emptied by the operator, if the others have it all. */
   ended(node: SimNode, end: NodeEnd): void {
     this.asleepUntilUs.delete(node.id)
-    if (refusedForGood(end)) node.machine.storage.wipe()
+    const refused = end.how === 'refused' ? (this.refused.get(node.id) ?? 0) + 1 : 0
+    this.refused.set(node.id, refused)
+    if (refused >= PATIENCE && this.atlas.mayDamage(node.id)) this.wipe(node)
     this.startIn(node.id, end.how === 'fatal' || end.how === 'refused' ? SUPERVISOR_US : 0)
   }
 
@@ -112,6 +124,12 @@ export class Cluster {
   bringBack(id: number): void {
     this.downUntilUs.delete(id)
     this.startIn(id, 0)
+  }
+
+  /** All that the node has is gone. Its process must have ended. */
+  wipe(node: SimNode): void {
+    node.machine.storage.wipe()
+    this.atlas.damaged(node.id)
   }
 
   private takeDown(id: number, forUs: number, how: 'killed' | 'power-cut'): boolean {

@@ -56,14 +56,24 @@ function unsettledVoters(living: readonly SimNode[], voters: readonly number[]):
   return outside === undefined ? null : `controller ${outside.id} is not a voter`
 }
 
+/** What clients must have got done. */
+export interface Demand {
+  /** Topics that must exist. */
+  readonly topics: readonly { readonly name: string }[]
+  readonly history: readonly Operation[]
+  readonly sinceUs: number
+}
+
 /** Why clients have not got through everywhere since then, or null when a produce with acks=all was acknowledged at each partition. */
 export function unproductive(
   nodes: readonly SimNode[],
   lost: readonly number[],
-  { history, sinceUs }: { readonly history: readonly Operation[]; readonly sinceUs: number },
+  { topics, history, sinceUs }: Demand,
 ): string | null {
   const image = nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller?.image
   if (image === undefined) return 'no controller is active'
+  const absent = topics.find(({ name }) => image.topicByName(name) === null)
+  if (absent !== undefined) return `${absent.name} does not exist`
   const reached = new Set<string>()
   for (let at = history.length - 1; at >= 0; at--) {
     const { kind, outcome, acks, invokedUs, topic, partition } = history[at] as Operation

@@ -3,11 +3,6 @@ import { UncaughtError } from '../kernel/life.ts'
 import { Violation } from '../seams.ts'
 import type { NodeEnd } from './sim-node.ts'
 
-/** Whether a start was refused for what is in the folder, which no further start mends. */
-export function refusedForGood(end: NodeEnd): boolean {
-  return end.how === 'refused' && end.cause instanceof MillraceError && end.cause.code === 'DIRECTORY_FOREIGN'
-}
-
 /** The end of an incarnation, in words. */
 export function tellEnd(end: NodeEnd): string {
   if (end.how === 'fatal') return `ended itself: ${end.code}: ${messageOf(end.cause)}`
@@ -21,7 +16,7 @@ export function tellEnd(end: NodeEnd): string {
 export function forbiddenEnd(end: NodeEnd, touched: boolean): Violation | null {
   if (end.how !== 'fatal' && end.how !== 'refused') return null
   if (end.how === 'fatal' && end.code === 'broken-invariant') return new Violation('node-invariant', stackOf(end.cause))
-  if (touched && (end.how === 'fatal' || end.cause instanceof IoError || refusedForGood(end))) return null
+  if (touched && (end.how === 'fatal' || isOfDisk(end.cause))) return null
   return new Violation(end.how === 'fatal' ? end.code : 'start-refused', stackOf(end.cause))
 }
 
@@ -30,6 +25,11 @@ export function asViolation(error: unknown): Violation {
   if (error instanceof Violation) return error
   if (error instanceof UncaughtError) return new Violation('uncaught', error.message)
   throw error
+}
+
+/** A start that failed for what the disk did or holds. */
+function isOfDisk(cause: unknown): boolean {
+  return cause instanceof IoError || (cause instanceof MillraceError && cause.code === 'DIRECTORY_FOREIGN')
 }
 
 function messageOf(cause: unknown): string {

@@ -99,8 +99,7 @@ export class Nemesis {
     const { cluster, atlas } = this.parts
     if (!atlas.mayDamage(id)) return false
     cluster.kill(id, forUs)
-    cluster.node(id).machine.storage.wipe()
-    atlas.damaged(id)
+    cluster.wipe(cluster.node(id))
     return true
   }
 

@@ -76,7 +76,7 @@ export function drawPlan(seed: number): Plan {
   const properties = drawProperties(new Draw(random.fork('properties')))
   const rates = new Draw(random.fork('rates'))
   const faultless = rates.chance(8)
-  const horizonUs = rates.between(20, 40) * S
+  const horizonUs = rates.between(25, 60) * S
   const shape = {
     nodes: nodes.map(({ id }) => id),
     clients: Array.from({ length: clients.count }, (_, at) => `client-${at + 1}`),
@@ -156,8 +156,8 @@ function drawNetwork(draw: Draw): NetworkFaults {
     delayMinUs: draw.pick([50, 200, 1_000, 10_000]),
     delayMeanUs: draw.pick([200, 1_000, 5_000, 30_000]),
     breakPer10k: draw.rate(60, 50),
-    retransmitPer10k: draw.rate(50, 3_000),
-    retransmitMeanUs: draw.pick([10_000, 200_000, 1_000_000]),
+    retransmitPer10k: draw.rate(50, 1_000),
+    retransmitMeanUs: draw.pick([10_000, 200_000, 200_000, 1_000_000]),
     deliverAfterBreakPercent: draw.between(0, 100),
   }
 }

@@ -1,3 +1,5 @@
+import type { Controller } from '@millrace/controller'
+import type { ClusterImage } from '@millrace/metadata'
 import type { FaultAtlas } from '../seams.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './sim-node.ts'
@@ -24,22 +26,18 @@ export class Recovery {
     if (!node.isReady || !storage.intact || storage.raftMirrors.some(({ damage }) => damage !== null)) return false
     const active = this.cluster.nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller
     if (active === undefined || active === null) return false
-    return (
-      this.inSync(node, active.image.partitionsOf(node.id)) &&
-      this.votes(
-        node,
-        active.status.voters.map(({ id }) => id),
-      )
-    )
+    return inSync(node, active.image) && votes(node, active.status.voters)
   }
+}
 
-  private inSync(node: SimNode, partitions: Iterable<{ readonly isr: readonly number[] }>): boolean {
-    for (const { isr } of partitions) if (!isr.includes(node.id)) return false
-    return true
-  }
+function inSync({ id }: SimNode, image: ClusterImage): boolean {
+  for (const { isr } of image.partitionsOf(id)) if (!isr.includes(id)) return false
+  return true
+}
 
-  /** A node that forgot what it had acknowledged comes back as another voter, once it has the log. */
-  private votes(node: SimNode, voters: readonly number[]): boolean {
-    return node.running?.controller == null || voters.includes(node.id)
-  }
+/** A node that forgot what it had acknowledged comes back as another voter, with another directory, once it has the log. */
+function votes({ id, running }: SimNode, voters: Controller['status']['voters']): boolean {
+  const self = running?.controller?.raft?.self
+  if (self === undefined) return running?.controller === null
+  return voters.some((voter) => voter.id === id && voter.directoryId === self.directoryId)
 }

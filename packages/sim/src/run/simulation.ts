@@ -5,6 +5,7 @@ import { checkHistory } from '../history/check-history.ts'
 import { createInvariants } from '../invariants/invariants.ts'
 import { SimClock } from '../kernel/clock.ts'
 import { drive } from '../kernel/drive.ts'
+import { guarded } from '../kernel/guard.ts'
 import { createSchedule } from '../kernel/schedule.ts'
 import { createNetwork } from '../network/sim-network.ts'
 import { type Life, type Operation, Violation } from '../seams.ts'
@@ -64,8 +65,7 @@ export class Simulation implements NodeWatcher {
     this.judge = schedule.newLife('judge')
     this.cluster = new Cluster(
       plan.nodes.map(({ id }) => this.newNode(id)),
-      schedule,
-      this.network,
+      { schedule, network: this.network, atlas: this.atlas },
     )
     this.workload = createWorkload(
       { schedule, network: this.network, random: random.fork('clients') },
@@ -91,7 +91,7 @@ export class Simulation implements NodeWatcher {
   async run(storyLines: number): Promise<RunReport> {
     const started = performance.now()
     try {
-      await this.phases()
+      await guarded(() => this.phases())
     } catch (error) {
       this.broken(asViolation(error))
     }
@@ -125,8 +125,9 @@ export class Simulation implements NodeWatcher {
     await this.waitUntil('liveness', () => unsettled(this.cluster.nodes, lost))
     const { nodes } = this.cluster
     const { history } = this.workload
+    const { topics } = this.plan.clients
     const sinceUs = this.schedule.nowUs
-    await this.waitUntil('liveness', () => unproductive(nodes, lost, { history, sinceUs }))
+    await this.waitUntil('liveness', () => unproductive(nodes, lost, { topics, history, sinceUs }))
   }
 
   private async waitUntil(invariant: string, why: () => string | null): Promise<void> {
