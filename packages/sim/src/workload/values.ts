@@ -1,5 +1,11 @@
+import { assert } from '@millrace/base'
+
 /** Between the name of a value, the number of its padding bytes, and the padding. No name holds it. */
 const MARK = 0x7e
+/** The most padding that a value can have. */
+export const MAX_PADDING = 65_536
+/** All padding is a piece of this, from a place that follows from the name. */
+const PATTERN = Buffer.alloc(MAX_PADDING + 64, Buffer.from(Array.from({ length: 64 }, (_, at) => at)))
 
 /** What a reader gets when the bytes of a value are not those of its name: no client ever sent that. */
 export const DAMAGED = '!damaged'
@@ -10,12 +16,8 @@ export const DAMAGED = '!damaged'
  */
 export function encodeValue(name: string, padding: number): Uint8Array {
   if (padding === 0) return Buffer.from(name, 'latin1')
-  const head = `${name}~${padding}~`
-  const bytes = Buffer.allocUnsafeSlow(head.length + padding)
-  bytes.write(head, 0, 'latin1')
-  const seed = name.charCodeAt(name.length - 1)
-  for (let at = 0; at < padding; at++) bytes[head.length + at] = (seed + at) & 0x3f
-  return bytes
+  assert(padding <= MAX_PADDING, `no value has ${padding} bytes of padding`)
+  return Buffer.concat([Buffer.from(`${name}~${padding}~`, 'latin1'), paddingOf(name, padding)])
 }
 
 /** The name of the value with these bytes, or a text that begins with {@link DAMAGED}. */
@@ -23,14 +25,17 @@ export function decodeValue(bytes: Uint8Array | null): string {
   if (bytes === null) return `${DAMAGED}: null`
   const nameEnd = bytes.indexOf(MARK)
   if (nameEnd < 0) return latin1(bytes, 0, bytes.length)
-  const sizeEnd = bytes.indexOf(MARK, nameEnd + 1)
   const name = latin1(bytes, 0, nameEnd)
-  if (sizeEnd < 0 || Number(latin1(bytes, nameEnd + 1, sizeEnd)) !== bytes.length - sizeEnd - 1)
+  const sizeEnd = bytes.indexOf(MARK, nameEnd + 1)
+  const padding = bytes.length - sizeEnd - 1
+  if (sizeEnd < 0 || Number(latin1(bytes, nameEnd + 1, sizeEnd)) !== padding || padding > MAX_PADDING)
     return `${DAMAGED}: ${name} with padding of another length`
-  const seed = name.charCodeAt(nameEnd - 1)
-  for (let at = sizeEnd + 1; at < bytes.length; at++)
-    if (bytes[at] !== ((seed + at - sizeEnd - 1) & 0x3f)) return `${DAMAGED}: ${name} at byte ${at}`
-  return name
+  return paddingOf(name, padding).equals(bytes.subarray(sizeEnd + 1)) ? name : `${DAMAGED}: the padding of ${name}`
+}
+
+function paddingOf(name: string, length: number): Buffer {
+  const from = name.charCodeAt(name.length - 1) & 0x3f
+  return PATTERN.subarray(from, from + length)
 }
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {
