@@ -11,6 +11,7 @@ export interface FileOwner {
 
 interface Handle {
   readonly file: File
+  /** Whether appends may use it, too; a file that was opened for reading is opened again by the first of them. */
   readonly writable: boolean
 }
 
@@ -34,56 +35,56 @@ export class OpenFiles {
     return this.handles.size
   }
 
-  /** The open file, or null. */
-  peek(owner: FileOwner): File | null {
-    const handle = this.handles.get(owner)
-    return handle === undefined || (owner.writable && !handle.writable) ? null : handle.file
-  }
-
   /** The file, opened at once where it is not open. Throws `IoError`. */
   now(owner: FileOwner): File {
     const handle = this.handles.get(owner)
-    if (handle !== undefined && (handle.writable || !owner.writable)) {
-      this.handles.delete(owner)
-      this.handles.set(owner, handle)
-      return handle.file
-    }
+    if (handle !== undefined && (handle.writable || !owner.writable)) return this.used(owner, handle)
     const file = this.disk.openNow(owner.logPath, owner.writable ? 'append' : 'read')
     return this.keep(owner, file)
   }
 
   /** A file that was just made. */
   keep(owner: FileOwner, file: File): File {
-    this.close(owner)
-    this.handles.set(owner, { file, writable: owner.writable })
-    this.trim(owner)
-    return file
+    return this.hold(owner, { file, writable: owner.writable })
   }
 
-  /** The file, opened in the background where it is not open; `done` may be called within the call. */
+  /** The file for reading, opened in the background where it is not open; `done` may be called within the call. */
   later(owner: FileOwner, done: Done<File>): void {
-    if (this.peek(owner) !== null) return done(null, this.now(owner))
+    const handle = this.handles.get(owner)
+    if (handle !== undefined) return done(null, this.used(owner, handle))
     const waiting = this.opening.get(owner)
     if (waiting !== undefined) return void waiting.push(done)
     const waiters = [done]
     this.opening.set(owner, waiters)
-    this.disk.open(owner.logPath, 'read', (error, file) => {
-      this.opening.delete(owner)
-      this.opened(owner, waiters, error, file)
-    })
+    this.disk.open(owner.logPath, 'read', (error, file) => this.opened(owner, waiters, error, file))
   }
 
   // oxlint-disable-next-line max-params -- the two arguments of a callback, and whom it is for.
   private opened(owner: FileOwner, waiters: readonly Done<File>[], error: IoError | null, file: File): void {
-    const present = error === null ? this.peek(owner) : null
-    // Somebody may have opened it at once meanwhile, or made it writable: then this handle serves these reads only.
-    if (error === null && present === null && !owner.writable) this.keep(owner, file)
+    // The file may have been closed meanwhile, as its log is, or opened at once: then this handle serves these reads only.
+    const awaited = this.opening.get(owner) === waiters
+    if (awaited) this.opening.delete(owner)
+    if (error === null && awaited && !this.handles.has(owner)) this.hold(owner, { file, writable: false })
     for (const done of waiters) done(error, file)
-    if (error === null && this.peek(owner) !== file) file.close(() => undefined)
+    if (error === null && this.handles.get(owner)?.file !== file) file.close(() => undefined)
+  }
+
+  private hold(owner: FileOwner, handle: Handle): File {
+    this.close(owner)
+    this.handles.set(owner, handle)
+    this.trim(owner)
+    return handle.file
+  }
+
+  private used(owner: FileOwner, handle: Handle): File {
+    this.handles.delete(owner)
+    this.handles.set(owner, handle)
+    return handle.file
   }
 
   /** Closes the file once its reads have ended; nothing when it is not open. */
   close(owner: FileOwner): void {
+    this.opening.delete(owner)
     const handle = this.handles.get(owner)
     if (handle === undefined) return
     this.handles.delete(owner)
