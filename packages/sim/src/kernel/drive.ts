@@ -1,4 +1,5 @@
-import { Guard } from './guard.ts'
+import { guarded } from './guard.ts'
+import type { Guard } from './guard.ts'
 import type { SimSchedule } from './schedule.ts'
 
 /** How many events run before the process may see to its other business. */
@@ -24,14 +25,17 @@ export type DriveEnd = 'until' | 'time' | 'events' | 'idle'
  * what it threw even where that was swallowed. Rejects with `Violation`, or `UncaughtError` for anything else that an event throws; the schedule can
  * be driven on after that.
  */
-export async function drive(schedule: SimSchedule, options: DriveOptions = {}): Promise<DriveEnd> {
-  const guard = new Guard()
-  try {
-    guard.install()
-    return await run(schedule, guard, options)
-  } finally {
-    guard.remove()
-  }
+export function drive(schedule: SimSchedule, options: DriveOptions = {}): Promise<DriveEnd> {
+  return guarded(async (guard) => {
+    if (guard.driving) throw new Error('a simulation runs in this process already')
+    guard.driving = true
+    guard.caught = null
+    try {
+      return await run(schedule, guard, options)
+    } finally {
+      guard.driving = false
+    }
+  })
 }
 
 async function run(schedule: SimSchedule, guard: Guard, options: DriveOptions): Promise<DriveEnd> {

@@ -3,8 +3,8 @@ import { promiseHooks } from 'node:v8'
 
 const require = createRequire(import.meta.url)
 
-/** Marks a process in which a guard stands: what it replaces exists once. */
-const STANDS = 'millraceSimulation'
+/** Where the guard of a process is found: what it replaces exists once. */
+const STANDS = 'millraceSimulationGuard'
 
 /** Something that is replaced while a guard stands. */
 interface Replaced {
@@ -32,9 +32,22 @@ function waysOut(): [string, object, readonly string[]][] {
   ]
 }
 
+/** Gives the guard of this process while `run` lasts; one stands for all that runs inside of another such call. */
+export async function guarded<T>(run: (guard: Guard) => Promise<T>): Promise<T> {
+  const standing = (process as unknown as Record<string, Guard | undefined>)[STANDS]
+  if (standing !== undefined) return run(standing)
+  const guard = new Guard()
+  try {
+    guard.install()
+    return await run(guard)
+  } finally {
+    guard.remove()
+  }
+}
+
 /**
  * Makes the ways past a node's world throw while simulated code runs, and counts what happens to promises, so that microtasks are waited for only where
- * there are some. One at a time in a process.
+ * there are some.
  */
 export class Guard {
   /** True while simulated code runs. */
@@ -43,14 +56,15 @@ export class Guard {
   promises = 0
   /** What was caught first; simulated code may have swallowed the exception. */
   caught: Error | null = null
+  /** A schedule is driven. */
+  driving = false
   private readonly replaced: Replaced[] = []
   private readonly nextTick = process.nextTick.bind(process)
   private readonly immediate = globalThis.setImmediate
   private unhook: Function | null = null
 
   install(): void {
-    if (STANDS in process) throw new Error('a simulation runs in this process already')
-    this.replace(process, STANDS, true)
+    this.replace(process, STANDS, this)
     for (const [prefix, owner, names] of waysOut()) for (const name of names) this.close(owner, name, prefix + name)
     this.replaceDate()
     syncBuiltinESMExports()
@@ -115,7 +129,7 @@ export class Guard {
     if (!this.armed) return
     // The frames: Error, this function, what was replaced, its caller.
     const caller = new Error().stack?.split('\n')[3]?.trim() ?? 'somewhere'
-    if (caller.includes('(node:internal/')) return
+    if (/^at (.*\()?node:/.test(caller)) return
     const error = new Error(`${what} was called while a simulation ran, ${caller}`)
     this.caught ??= error
     throw error

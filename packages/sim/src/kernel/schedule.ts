@@ -10,7 +10,7 @@ import type { LifeKeeper } from './life.ts'
 /** How often callbacks that register callbacks extend a turn, as in production. */
 const ROUNDS_PER_TURN = 16
 /** How long a turn may last that takes in other events before it ends. */
-const LONG_TURN_US = 300
+const LONG_TURN_US = 2000
 /** Cancelled events are swept out of the queue when they are this many and most of it. */
 const SWEEP_FROM = 1000
 
@@ -172,8 +172,8 @@ export class SimSchedule implements Schedule, LifeKeeper {
 
   private endTurn(life: SimLife): void {
     if (life.over) return
-    const chance = mixed(this.salt ^ this.turns++) % 100
-    if (life.paused || chance < this.longTurnPercent) this.postEnd(life, 1 + (chance * LONG_TURN_US) / 100)
+    const drawn = mixed(this.salt ^ this.turns++)
+    if (life.paused || drawn % 100 < this.longTurnPercent) this.postEnd(life, 1 + ((drawn >>> 7) % LONG_TURN_US))
     else this.runEnds(life)
   }
 

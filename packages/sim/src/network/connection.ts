@@ -82,7 +82,7 @@ export class Connection {
     this.there = wires.link(own, target)
     this.back = wires.link(target, own)
     this.patienceS = PATIENCE_LEAST_S + this.there.random.below(PATIENCE_MOST_S - PATIENCE_LEAST_S + 1)
-    this.near = this.side(process, this.there, (out) => dial.near(this, out))
+    this.near = this.side(process, '>', (out) => dial.near(this, out))
   }
 
   joins(a: string, b: string): boolean {
@@ -194,7 +194,7 @@ export class Connection {
     if (!host.on) return void host.dialling.push(() => there.carry(this.wires.wire, this.synArrives, there.resendUs()))
     const listening = host.ports.get(dial.to.port)
     if (listening === undefined || listening.kind !== dial.kind) return back.carry(near.process.life, this.refused)
-    this.far = this.side(listening.process, back, (out) => listening.answer(listening, this, out))
+    this.far = this.side(listening.process, '<', (out) => listening.answer(listening, this, out))
     this.far.out.to = near.end
     near.out.to = this.far.end
     this.far.out.connect()
@@ -220,13 +220,13 @@ export class Connection {
     side?.out.hangUp(RESET)
   }
 
-  private side(process: Process, link: Link, make: (out: Pipe) => ConnectionEnd): Side {
-    const outward = link === this.there
+  private side(process: Process, way: '>' | '<', make: (out: Pipe) => ConnectionEnd): Side {
+    const [link, back] = way === '>' ? [this.there, this.back] : [this.back, this.there]
     const out = new Pipe({
       schedule: this.wires.schedule,
       link,
-      back: outward ? this.back : this.there,
-      lane: this.name + (outward ? '>' : '<'),
+      back,
+      lane: this.name + way,
       chunked: this.dial.kind === 'bytes',
       lost: () => this.break(),
       unheard: () => this.unheard(),

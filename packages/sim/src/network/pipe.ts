@@ -233,7 +233,7 @@ export class Pipe {
       if (next === undefined || next.farewell !== null || next.atUs > schedule.nowUs) return
       if (parcel.bytes.length + next.bytes.length > CHUNK_BYTES || link.random.below(ONE_IN_IS_JOINED) !== 0) return
       this.way.splice(1, 1)
-      parcel.bytes = Buffer.concat([parcel.bytes, next.bytes])
+      parcel.bytes = joined([parcel.bytes, next.bytes], parcel.bytes.length + next.bytes.length)
     }
   }
 

@@ -122,6 +122,8 @@ export class SimNetwork implements Network, Wires, Sockets {
 
   dial(process: Process, dial: Dial): void {
     const connection = new Connection(`s${++this.dials}`, this, process, dial)
+    // Code of a life that is over may still run to the end of its turn; nothing leaves its machine any more.
+    if (process.life.over) return
     this.connections.add(connection)
     connection.begin()
     if (dial.kind === 'peer') this.watch()
@@ -129,6 +131,7 @@ export class SimNetwork implements Network, Wires, Sockets {
 
   listen(process: Process, at: Address, what: { kind: Kind; answer: Answer }, done: Done<Listener>): void {
     const { host, life } = process
+    if (life.over) return
     const later = (error: IoError | null, listener: Listener): void =>
       void this.schedule.post(1, life, () => done(error, listener))
     const place = `${at.host}:${at.port}`

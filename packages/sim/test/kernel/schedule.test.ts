@@ -165,7 +165,7 @@ describe('The end of a turn', () => {
       batches++
     }
     for (let at = 0; at < 1000; at++)
-      run.post(at * 20, life, () => {
+      run.post(at * 200, life, () => {
         if (waiting++ === 0) run.endOfTurn(life, flush)
       })
     while (run.step()) continue

@@ -187,6 +187,25 @@ describe('A process that dies', () => {
     expect(ends.length).toBeGreaterThan(25)
   })
 
+  test('sends nothing and opens nothing in what is left of its turn', () => {
+    const pair = peerPair()
+    const ghost = new PeerNotes(() => pair.run.nowUs)
+    pair.run.post(1, pair.b, () => {
+      pair.run.end(pair.b)
+      pair.near.stream?.send(bytes('from the grave'))
+      pair.peersOfB.open(pair.at, 'control', bytes('hello'), ghost)
+      pair.peersOfB.listen(
+        { host: 'b', port: 1 },
+        () => ({ refused: '' }),
+        () => expect.unreachable(),
+      )
+    })
+    pair.pass(10 * SECOND)
+    expect(pair.far.told).toEqual(['closed broken'])
+    expect(ghost.told).toEqual([])
+    expect(pair.network.host('b').ports.size).toBe(0)
+  })
+
   test('closes its byte streams for its clients', () => {
     const pair = bytePair()
     pair.far.stream?.write([bytes('last words')])
