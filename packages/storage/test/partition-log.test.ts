@@ -52,6 +52,24 @@ describe('a log', () => {
     expect(found?.topicId).toBe(TOPIC_ID)
   })
 
+  it('goes on after a clean start though all of it was deleted and a follower forgot its epochs', () => {
+    const world = new SimWorld(21)
+    const opened = openDirectory(world)
+    const { log, reports } = createLog(opened)
+    fill(log, world, 5, 1)
+    // As after DeleteRecords up to the end: the batches lie below the log start, in a segment that still gets the appends.
+    log.advanceLogStart(10)
+    log.truncate(10)
+    world.until(() => reports.generation === 1)
+    world.ask<void>((done) => opened.directory.close(done))
+    const again = new SimWorld(22, world.disk)
+    const found = openDirectory(again).found.logs[0]!
+    found.configure(SMALL)
+    found.attach(new Reports())
+    found.append([batchAt({ at: 10, epoch: 2 })], again.clock.wallMs())
+    expect([found.quarantined, found.logStart, found.endOffset, found.lastEpoch]).toEqual([null, 10, 11, 2])
+  })
+
   it('is truncated inside an old segment and goes on there', () => {
     const world = new SimWorld(4)
     const opened = openDirectory(world, { tailCacheBytes: 0 })
