@@ -42,6 +42,11 @@ export class SimClock implements Clock {
     this.wallOffsetMs += Math.round(byMs)
   }
 
+  /** Somebody sets the wall clock to the true time. */
+  setRight(): void {
+    this.wallOffsetMs = Math.floor(this.schedule.nowUs / 1000) - Math.floor(this.monotonicUs() / 1000)
+  }
+
   /** From now on the clocks run at another rate. */
   skew(driftPpm: number): void {
     this.baseUs = this.monotonicUs()

@@ -110,6 +110,8 @@ export class Cluster {
     this.downUntilUs.clear()
     for (const node of this.nodes) {
       this.wake(node)
+      // A broker whose clock is an hour behind refuses what its clients send, rightly.
+      node.machine.clock.setRight()
       this.asleepUntilUs.delete(node.id)
       if (!lost.includes(node.id)) {
         if (node.life === null) this.startIn(node.id, 0)

@@ -75,6 +75,9 @@ describe('The clocks of a machine', () => {
     fast.jump(-3_600_000)
     expect(fast.monotonicUs()).toBe(before)
     expect(fast.wallMs() - slow.wallMs()).toBe(-3_600_000 + 700)
+    fast.setRight()
+    expect(fast.wallMs() - wallAtFirst).toBe(1_000_000)
+    expect(fast.monotonicUs()).toBe(before)
   })
 
   test('do not go back when their rate changes, and processes count from their own start', () => {
