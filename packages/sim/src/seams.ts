@@ -153,7 +153,7 @@ export interface SimStorage {
   peek(path: string, at: number, into: Uint8Array): number
   /** Nothing of the damage that was done is left, found or not: it was overwritten, removed or healed. */
   readonly intact: boolean
-  /** The node's Raft stores: one, once the node was started. */
+  /** The Raft store that was opened last: none before the first start, after a wipe, or when it was lost. */
   readonly raftMirrors: readonly RaftMirror[]
 }
 

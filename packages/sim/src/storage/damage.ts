@@ -7,6 +7,11 @@ import type { Place } from './names.ts'
 
 export type DamageKind = Parameters<SimStorage['damage']>[0]
 
+interface StoreAt {
+  readonly at: Place
+  readonly raft: DurableRaft
+}
+
 interface FileAt {
   readonly path: string
   readonly at: Place
@@ -19,14 +24,12 @@ const RAFT_SHARE = 5
 /** Breaks what is durable on a machine, and knows what of it is still broken. */
 export class Damager {
   private readonly machine: Machine
-  private readonly stores: ReadonlyMap<string, DurableRaft>
   private readonly random: Random
   /** Whether each thing that was damaged is still there as the damage left it. */
   private wounds: (() => boolean)[] = []
 
-  constructor(machine: Machine, stores: ReadonlyMap<string, DurableRaft>, random: Random) {
+  constructor(machine: Machine, random: Random) {
     this.machine = machine
-    this.stores = stores
     this.random = random
   }
 
@@ -36,7 +39,7 @@ export class Damager {
   }
 
   damage(kind: DamageKind): string | null {
-    const stores = [...this.stores.values()].filter((store) => store.written)
+    const stores = this.machine.names.raftStores().filter(({ raft }) => raft.written)
     const store = stores.length === 0 ? undefined : stores[this.random.below(stores.length)]
     if (kind === 'lost-vote') return store === undefined ? null : this.loseVote(store)
     const files = this.machine.names.allFiles().filter(({ content }) => content.bytesOnPlatter > 0)
@@ -90,9 +93,10 @@ export class Damager {
     this.wounds.push(() => this.machine.names.find(path) === content && content.holds(index, page))
   }
 
-  private damageStore(store: DurableRaft, kind: DamageKind): string {
+  private damageStore({ at, raft: store }: StoreAt, kind: DamageKind): string {
     const { firstIndex, lastIndex } = store
-    this.wounds.push(() => store.broken)
+    if (kind === 'lost-file' && this.random.below(3) === 0) return this.loseStore(at, store)
+    this.wounds.push(() => store.broken && !this.hasOther(store))
     if (kind === 'bit-rot' && lastIndex >= firstIndex) {
       const index = firstIndex + this.random.below(lastIndex - firstIndex + 1)
       store.rot(index)
@@ -104,9 +108,20 @@ export class Damager {
     return `${store.path}: ${reason}`
   }
 
-  private loseVote(store: DurableRaft): string {
+  private loseStore(at: Place, store: DurableRaft): string {
+    this.machine.names.drop(at)
+    this.wounds.push(() => !this.hasOther(store))
+    return `${store.path} is lost with all that is in it`
+  }
+
+  /** The node has begun another store since. */
+  private hasOther(store: DurableRaft): boolean {
+    return this.machine.names.raftStores().some(({ raft }) => raft !== store && raft.written && !raft.broken)
+  }
+
+  private loseVote({ raft: store }: StoreAt): string {
     const vote = this.random.below(2) === 0 ? 'old' : 'lost'
-    this.wounds.push(() => store.broken)
+    this.wounds.push(() => store.broken && !this.hasOther(store))
     store.spoil('the log and quorum-state are corrupt', vote)
     return `${store.path}: the log is corrupt and the vote ${vote}`
   }

@@ -15,8 +15,9 @@ export class DurableRaft implements RaftMirror {
   hardState: HardState | null = null
   damage: string | null = null
   extent = new LogExtent()
-  /** The process that has the store open. */
+  /** The process that has the store open, and how many were opened on the machine before. */
   openIn: { readonly over: boolean } | null = null
+  opening = 0
   private entries: Entry[] = []
   private former: HardState | null = null
   private spoilt: Spoilt | null = null

@@ -22,6 +22,8 @@ export class Page {
 /** What a sync covers: the pages that were dirty when it was called, as they were then. */
 export interface Capture {
   readonly order: number
+  /** The youngest page there was. */
+  readonly version: number
   readonly size: number
   readonly indexes: readonly number[]
   readonly pages: readonly Page[]
@@ -37,6 +39,9 @@ export interface CutRules {
 }
 
 type Image = (Page | undefined)[]
+
+/** What a file is filled with that was made longer: pages share it until they are written to. */
+const ZEROS = new Uint8Array(PAGE_BYTES)
 
 /**
  * The content of a file: as programs see it, and as it is on the platter. A page differs between the two when it is dirty, or when its
@@ -99,6 +104,7 @@ export class FileContent {
       this.lowest = Math.min(this.lowest, size)
       for (const capture of this.captures) capture.lowest = Math.min(capture.lowest, size)
     }
+    while (this.cached.length < pages) this.dirty.add(this.cached.push(this.zeroPage()) - 1)
     this.size = size
   }
 
@@ -119,7 +125,8 @@ export class FileContent {
       page.shared = true
       return page
     })
-    const capture = { order: ++this.captured, size: this.size, indexes, pages, lowest: this.size }
+    const { size, versions: version } = this
+    const capture = { order: ++this.captured, version, size, indexes, pages, lowest: size }
     this.captures.push(capture)
     return capture
   }
@@ -131,7 +138,7 @@ export class FileContent {
     if (capture.order < this.promoted) return
     this.promoted = capture.order
     if (capture.order >= this.sized) {
-      this.settleSize(capture.size, capture.order)
+      this.settleSize(capture)
       this.lowest = capture.lowest
     }
     capture.indexes.forEach((index, at) => this.promotePage(index, capture.pages[at] as Page))
@@ -156,7 +163,7 @@ export class FileContent {
   /** A write that is durable when it ends: its pages and the size get to the platter. */
   writeThrough(at: number, bytes: Uint8Array): void {
     this.write(at, bytes)
-    this.settleSize(this.size, ++this.captured)
+    this.settleSize({ size: this.size, order: ++this.captured, version: this.versions })
     const last = Math.ceil((at + bytes.length) / PAGE_BYTES)
     for (let index = Math.floor(at / PAGE_BYTES); index < last; index++) {
       const page = this.cached[index] as Page
@@ -184,7 +191,12 @@ export class FileContent {
     for (const index of [...this.dirty].sort((a, b) => a - b)) this.tearPage(index, random, rules)
     this.captures = []
     this.cutPlatter(size)
-    for (const page of this.durable) if (page !== undefined) page.shared = true
+    const pages = Math.ceil(size / PAGE_BYTES)
+    for (let index = 0; index < pages; index++) {
+      const page = this.durable[index]
+      if (page === undefined) this.durable[index] = this.zeroPage()
+      else page.shared = true
+    }
     this.durableSize = this.size = this.lowest = size
     this.cached = [...this.durable]
     this.dirty.clear()
@@ -214,10 +226,14 @@ export class FileContent {
     if (this.cached[index] === page) this.dirty.delete(index)
   }
 
-  private settleSize(size: number, order: number): void {
+  /** Pages behind the size go, but not those that the kernel wrote back since. */
+  private settleSize({ size, order, version }: Pick<Capture, 'size' | 'order' | 'version'>): void {
     this.sized = order
-    this.durable.length = Math.min(this.durable.length, Math.ceil(size / PAGE_BYTES))
     this.durableSize = size
+    const pages = Math.ceil(size / PAGE_BYTES)
+    for (let index = pages; index < this.durable.length; index++)
+      if ((this.durable[index]?.version ?? 0) <= version) this.durable[index] = undefined
+    while (this.durable.length > pages && this.durable.at(-1) === undefined) this.durable.pop()
   }
 
   private cutPlatter(size: number): void {
@@ -274,9 +290,14 @@ export class FileContent {
     this.dirty.add(index)
     if (page !== undefined && !page.shared) return page
     const own = new Page(page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice(), ++this.versions)
-    while (this.cached.length < index) this.cached.push(undefined)
     this.cached[index] = own
     return own
+  }
+
+  private zeroPage(): Page {
+    const page = new Page(ZEROS, ++this.versions)
+    page.shared = true
+    return page
   }
 }
 

@@ -47,6 +47,7 @@ export class Machine {
   readonly fate: Random
   readonly sectorBytes: number
   usedBytes = 0
+  openedStores = 0
   private rates: DiskFaults
   private readonly parts: MachineParts
   private readonly inFlight = new Set<InFlight>()
@@ -155,7 +156,7 @@ export class Machine {
   wrote(content: FileContent): void {
     if (--this.untilWriteBack > 0) return
     this.untilWriteBack = 1 + this.fate.below(64)
-    content.writeBackOne(this.fate)
+    if (this.fate.below(100) < this.rates.survivesPercent) content.writeBackOne(this.fate)
   }
 
   /** Has what the process has begun end somewhere when the process ends. */

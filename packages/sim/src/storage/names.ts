@@ -1,5 +1,6 @@
 import { IoError } from '@millrace/base'
 import type { DirEntry, IoErrorCode, Random } from '@millrace/base'
+import type { DurableRaft } from './durable-raft.ts'
 import { FileContent } from './file-content.ts'
 
 /** A folder: its names as programs see them, and as they are on the platter. */
@@ -7,6 +8,8 @@ export class Folder {
   entries = new Map<string, Entry>()
   durable = new Map<string, Entry>()
   modifiedMs = 0
+  /** The Raft store that has this folder to itself. */
+  raft: DurableRaft | null = null
 }
 
 export type Entry = Folder | FileContent
@@ -150,6 +153,20 @@ export class Names {
       }
     }
     visit(this.root, '')
+    return found
+  }
+
+  /** All folders that are Raft stores, with their places. */
+  raftStores(): { readonly at: Place; readonly raft: DurableRaft }[] {
+    const found: { at: Place; raft: DurableRaft }[] = []
+    const visit = (folder: Folder): void => {
+      for (const [name, entry] of folder.entries) {
+        if (!(entry instanceof Folder)) continue
+        if (entry.raft !== null) found.push({ at: { folder, name }, raft: entry.raft })
+        else visit(entry)
+      }
+    }
+    visit(this.root)
     return found
   }
 

@@ -5,33 +5,61 @@ import type { LogExtent } from '@millrace/host'
 import type { Life } from '../seams.ts'
 import { DurableRaft } from './durable-raft.ts'
 import type { Machine } from './machine.ts'
+import { Folder } from './names.ts'
 
 /** What a write takes beside its entries. */
 const WRITE_BYTES = 256
 
-/** A machine's Raft stores as one process sees them. */
+/** The file beside the log in a store's folder. What it and the log hold is in `DurableRaft`; a store without it is damaged. */
+const WITNESS = 'quorum-state'
+
+/** A machine's Raft stores as one process sees them: each has a folder on its disk, and goes with it. */
 export class SimRaftStores implements RaftStoreFactory {
   private readonly machine: Machine
   private readonly life: Life
-  private readonly stores: Map<string, DurableRaft>
 
-  constructor(machine: Machine, life: Life, stores: Map<string, DurableRaft>) {
+  constructor(machine: Machine, life: Life) {
     this.machine = machine
     this.life = life
-    this.stores = stores
     machine.watch(life)
   }
 
   open(path: string, done: Done<RaftStore>): void {
     this.machine.answer(this.life, done, () => {
       if (this.machine.freeBytes < WRITE_BYTES) throw new IoError('ENOSPC', path, 'the disk is full')
-      const durable = this.stores.get(path) ?? new DurableRaft(path)
-      this.stores.set(path, durable)
+      const durable = this.found(path) ?? this.create(path)
       if (durable.openIn?.over === false) throw new IoError('EACCES', path, 'another process has the raft store open')
       this.readAll(durable)
       durable.openIn = this.life
+      durable.opening = ++this.machine.openedStores
       return new SimRaftStore(this.machine, this.life, durable)
     })
+  }
+
+  private found(path: string): DurableRaft | null {
+    const folder = this.machine.names.find(path)
+    if (!(folder instanceof Folder) || folder.raft === null) return null
+    if (!folder.entries.has(WITNESS) && folder.raft.written) folder.raft.spoil(`${WITNESS} is missing`, 'kept')
+    this.makeWitness(folder)
+    return folder.raft
+  }
+
+  private create(path: string): DurableRaft {
+    const { names, wallMs, schedule } = this.machine
+    schedule.note(`raft store ${path}`)
+    names.makeFolders(path, wallMs)
+    names.sync(names.place(path).folder)
+    const folder = names.folder(path)
+    folder.raft = new DurableRaft(path)
+    this.makeWitness(folder)
+    return folder.raft
+  }
+
+  private makeWitness(folder: Folder): void {
+    const { names, wallMs } = this.machine
+    if (folder.entries.has(WITNESS)) return
+    names.create({ folder, name: WITNESS }, wallMs)
+    names.sync(folder)
   }
 
   /** What keeps the log from being read is damage to it, unless the machine says that it is something else. */

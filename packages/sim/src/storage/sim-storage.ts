@@ -2,7 +2,6 @@ import { assert } from '@millrace/base'
 import type { Disk, IoErrorCode, RaftStoreFactory, Random } from '@millrace/base'
 import type { DiskFaults, FaultAtlas, Life, RaftMirror, Schedule, SimStorage } from '../seams.ts'
 import { Damager, type DamageKind } from './damage.ts'
-import type { DurableRaft } from './durable-raft.ts'
 import { FileContent } from './file-content.ts'
 import { Machine, type Operation } from './machine.ts'
 import { SimDisk } from './sim-disk.ts'
@@ -33,7 +32,6 @@ export function createSimStorage(options: SimStorageOptions): SimStorage {
 
 class MachineStorage implements SimStorage {
   private readonly machine: Machine
-  private readonly stores = new Map<string, DurableRaft>()
   private damager: Damager
   private readonly random: Random
 
@@ -67,7 +65,9 @@ class MachineStorage implements SimStorage {
   }
 
   get raftMirrors(): readonly RaftMirror[] {
-    return [...this.stores.values()]
+    const stores = this.machine.names.raftStores().filter(({ raft }) => raft.opening > 0)
+    const [last] = stores.sort((a, b) => b.raft.opening - a.raft.opening)
+    return last === undefined ? [] : [last.raft]
   }
 
   disk(life: Life): Disk {
@@ -75,7 +75,7 @@ class MachineStorage implements SimStorage {
   }
 
   raftStores(life: Life): RaftStoreFactory {
-    return new SimRaftStores(this.machine, life, this.stores)
+    return new SimRaftStores(this.machine, life)
   }
 
   killed(): void {
@@ -93,7 +93,6 @@ class MachineStorage implements SimStorage {
     this.checkIdle()
     this.machine.schedule.note('wiped', this.machine.node)
     this.machine.wipe()
-    this.stores.clear()
     this.damager = this.newDamager()
     this.machine.atlas.damaged(this.machine.node)
   }
@@ -118,7 +117,7 @@ class MachineStorage implements SimStorage {
   }
 
   private newDamager(): Damager {
-    return new Damager(this.machine, this.stores, this.random.fork('damage'))
+    return new Damager(this.machine, this.random.fork('damage'))
   }
 
   private checkIdle(): void {
