@@ -34,7 +34,7 @@ export class Lookups {
     if (reading.offset === null) this.findStart(reading, connection)
     else if (epoch > reading.comparedEpoch) {
       reading.comparedEpoch = epoch
-      if (reading.batchEpoch >= 0 && reading.batchEpoch < epoch && this.client.draw.chance(30))
+      if (reading.batchEpoch >= 0 && reading.batchEpoch < epoch && this.client.draw.chance(50))
         this.compare(reading, connection, reading.offset)
     }
   }

@@ -71,13 +71,17 @@ export class CalmCluster {
     await drive(this.schedule, { untilUs: this.schedule.nowUs + seconds * S })
   }
 
+  async passUntil(until: () => boolean): Promise<void> {
+    const end = await drive(this.schedule, { untilUs: this.schedule.nowUs + 60 * S, until })
+    if (end !== 'until') throw new Error('what was waited for does not happen')
+  }
+
   /** The clients come to their end, and others read everything. */
   async readAll(): Promise<void> {
     for (const part of ['quiesce', 'readAll'] as const) {
       let over = false
       this.workload[part](() => (over = true))
-      const end = await drive(this.schedule, { untilUs: this.schedule.nowUs + 60 * S, until: () => over })
-      if (end !== 'until') throw new Error(`${part} came to no end`)
+      await this.passUntil(() => over)
     }
   }
 }

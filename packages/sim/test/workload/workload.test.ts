@@ -24,7 +24,7 @@ const PLAIN: Partial<WorkloadRates> = {
 /** All that clients do. */
 const EVERYTHING: Partial<WorkloadRates> = {
   thinkMeanUs: 20_000,
-  acksAllPercent: 30,
+  acksAllPercent: 50,
   retryPercent: 50,
   batchRecords: 10,
   paddedPercent: 20,
@@ -37,8 +37,29 @@ const EVERYTHING: Partial<WorkloadRates> = {
   deletingPercent: 50,
 }
 
+/** What {@link EVERYTHING} leads to, in the words of {@link tally}. */
+const ALL_KINDS = [
+  'create-topic ok',
+  'send ok',
+  'send info',
+  'poll ok',
+  'poll final ok',
+  'lookup earliest ok',
+  'lookup earliest final ok',
+  'lookup latest ok',
+  'lookup timestamp ok',
+  'lookup epoch-end ok',
+  'admin retention ok',
+  'admin segment.ms ok',
+  'admin min.insync.replicas ok',
+  'admin max.message.bytes ok',
+  'admin delete-records ok',
+  'admin elect-leaders ok',
+  'admin create-partitions ok',
+]
+
 function cluster(seed: string, rates: Partial<WorkloadRates>): CalmCluster {
-  return new CalmCluster(seed, { clients: 7, topics: TOPICS, rates })
+  return new CalmCluster(seed, { clients: 5, topics: TOPICS, rates })
 }
 
 function tally(history: readonly Operation[]): Record<string, number> {
@@ -50,7 +71,7 @@ function tally(history: readonly Operation[]): Record<string, number> {
   return counts
 }
 
-describe('the workload against three nodes on virtual time', () => {
+describe('the workload against three nodes on virtual time', { timeout: 120_000 }, () => {
   it('gets everything acknowledged and reads it all in the end when nothing goes wrong', async () => {
     const run = cluster('plain', PLAIN)
     await run.pass(10)
@@ -64,52 +85,51 @@ describe('the workload against three nodes on virtual time', () => {
     expect(checkHistory(history)).toEqual([])
   })
 
-  it('does all that it can do, and dies and comes back under other names', async () => {
-    const run = cluster('everything', EVERYTHING)
-    await run.pass(25)
+  it('does all that it can do, in some runs', async () => {
+    const missing = new Set(ALL_KINDS)
+    for (let seed = 0; seed < 12 && missing.size > 0; seed++) {
+      const run = cluster(`everything ${seed}`, EVERYTHING)
+      await run.pass(4)
+      run.kill(1 + (seed % 3))
+      await run.pass(1)
+      run.start(1 + (seed % 3))
+      await run.pass(2)
+      await run.readAll()
+      const { history, progress } = run.workload
+      for (const kind of Object.keys(tally(history))) missing.delete(kind)
+      expect(history.filter(({ endedUs }) => !Number.isFinite(endedUs))).toEqual([])
+      expect(progress).toBe(history.filter(({ outcome }) => outcome === 'ok').length)
+      expect(checkHistory(history)).toEqual([])
+    }
+    expect([...missing]).toEqual([])
+  })
+
+  it('dies and comes back under other names', async () => {
+    const run = cluster('clients die', { ...PLAIN, crashMeanUs: 300_000 })
+    await run.pass(10)
     await run.readAll()
-    const { history, progress } = run.workload
-    const counts = tally(history)
-    const wanted = [
-      'create-topic ok',
-      'send ok',
-      'send info',
-      'poll ok',
-      'poll final ok',
-      'lookup earliest ok',
-      'lookup earliest final ok',
-      'lookup latest ok',
-      'lookup timestamp ok',
-      'admin retention ok',
-      'admin segment.ms ok',
-      'admin min.insync.replicas ok',
-      'admin delete-records ok',
-      'admin elect-leaders ok',
-      'admin create-partitions ok',
-    ]
-    expect(wanted.filter((key) => counts[key] === undefined)).toEqual([])
-    expect(history.some(({ client }) => /^client-\d\.3$/.test(client))).toBe(true)
-    expect(history.filter(({ endedUs }) => !Number.isFinite(endedUs))).toEqual([])
-    expect(progress).toBe(history.filter(({ outcome }) => outcome === 'ok').length)
+    const { history } = run.workload
+    const names = new Set(history.map(({ client }) => client))
+    expect([...names].some((name) => /^client-\d\.2$/.test(name))).toBe(true)
     expect(checkHistory(history)).toEqual([])
   })
 
-  it('goes on through the deaths of leaders, and what it knows nothing of is told so', async () => {
-    const run = cluster('deaths', { ...PLAIN, retryPercent: 50 })
-    await run.pass(8)
-    for (const id of [1, 2, 3]) {
-      run.kill(id)
-      await run.pass(4)
-      run.start(id)
-      await run.pass(6)
-    }
-    await run.readAll()
+  it('goes on after all nodes died at once, and what it knows nothing of is told so', async () => {
+    const run = cluster('nodes die', PLAIN)
     const { history } = run.workload
-    const outcomes = tally(history)
-    expect(outcomes['send info'] ?? 0).toBeGreaterThan(0)
-    expect(outcomes['lookup epoch-end ok'] ?? 0).toBeGreaterThan(0)
-    const lastMs = Math.max(...history.filter(({ kind }) => kind === 'send').map(({ invokedUs }) => invokedUs))
-    expect(history.some(({ outcome, invokedUs }) => outcome === 'ok' && invokedUs > lastMs - 1_000_000)).toBe(true)
+    for (let death = 0; death < 3; death++) {
+      await run.pass(5)
+      await run.passUntil(() => history.some(({ endedUs }) => !Number.isFinite(endedUs)))
+      for (const id of [1, 2, 3]) run.kill(id)
+      await run.pass(1)
+      for (const id of [1, 2, 3]) run.start(id)
+    }
+    await run.pass(8)
+    const acknowledged = history.filter(({ kind, outcome }) => kind === 'send' && outcome === 'ok')
+    expect(acknowledged.at(-1)?.endedUs).toBeGreaterThan(run.schedule.nowUs - 1_000_000)
+    await run.readAll()
+    const counts = tally(history)
+    expect(counts['send info']).toBeGreaterThan(0)
     expect(checkHistory(history)).toEqual([])
   })
 
