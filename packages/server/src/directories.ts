@@ -1,6 +1,6 @@
 import { isUuid, MillraceError, randomUuid, type Uuid, type World } from '@millrace/base'
 import { FOLDER_LOCK } from '@millrace/host'
-import { listMaking, readText, replaceText } from './disk-text.ts'
+import { listMaking, readText, replaceText, syncNames } from './disk-text.ts'
 import { parseProperties } from './properties.ts'
 
 /** A folder of `log.dirs` with the identity that its `meta.properties` gives it. */
@@ -76,6 +76,8 @@ async function lookInto(world: World, path: string, nodeId: number): Promise<For
 
 async function format(world: World, path: string, nodeId: number): Promise<FormattedDirectory> {
   const fresh = { path, directoryId: randomUuid(world.random), clusterId: null }
+  // First, so that a folder with its meta.properties is one that stays.
+  await syncNames(world.disk, path)
   await writeMeta(world, fresh, nodeId)
   world.log.info({ directory: path, directoryId: fresh.directoryId }, 'folder formatted')
   return fresh

@@ -34,6 +34,19 @@ export async function replaceText(disk: Disk, folder: string, name: string, text
   await promised<void>((done) => disk.syncDir(folder, done))
 }
 
+/**
+ * Makes the names of a folder and of all above it durable: a power cut takes a folder whose name is only in memory, with everything in it
+ * that was synced. One that this process may not open was made by somebody else.
+ */
+export async function syncNames(disk: Disk, path: string): Promise<void> {
+  const parts = path.split('/')
+  while (parts.length > 1) {
+    parts.pop()
+    const parent = parts.join('/') || '/'
+    await new Promise<void>((resolve) => disk.syncDir(parent, () => resolve()))
+  }
+}
+
 /** What a folder holds; it is made when it is not there. */
 export async function listMaking(disk: Disk, path: string): Promise<readonly DirEntry[]> {
   await promised<void>((done) => disk.mkdir(path, done))

@@ -10,6 +10,13 @@ export function pathOf({ directory, name }: FilePlace): string {
   return `${directory}/${name}`
 }
 
+/** The folder in which the last name of a path is. */
+export function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  if (at > 0) return path.slice(0, at)
+  return at === 0 ? '/' : '.'
+}
+
 /**
  * Writes a whole file so that after a crash either the old content is there or the new one: a temporary file, synced, renamed
  * over the name, and the folder synced.

@@ -9,7 +9,7 @@ import {
 } from '@millrace/base'
 import type { RaftStart } from '@millrace/raft'
 import { RaftVoters } from '@millrace/rpc'
-import { removeQuietly } from './durable-file.ts'
+import { parentOf, removeQuietly } from './durable-file.ts'
 import {
   FIRST_STORE,
   readIdentity,
@@ -66,9 +66,11 @@ export class MemberStore {
           loadLog(identity)
         }),
       )
+    // A power cut takes a folder whose name is only in memory, with all that was synced in it: a voter would forget that it voted.
+    const named = steps(() => readIdentity(disk, directory, steps(loadSnapshot)))
     disk.mkdir(
       directory,
-      steps(() => readIdentity(disk, directory, steps(loadSnapshot))),
+      steps(() => disk.syncDir(parentOf(directory), named)),
     )
   }
 

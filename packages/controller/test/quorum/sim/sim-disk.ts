@@ -69,9 +69,10 @@ export class SimDisk {
       renameNow: (from, to) => this.#rename(from, to),
       remove: (path, done) => answer(done, () => this.#remove(path)),
       syncDir: (path, done) => {
-        const names = new Map([...this.names].filter(([name]) => name.startsWith(`${path}/`)))
+        const isIn = (name: string): boolean => (name.slice(0, name.lastIndexOf('/')) || '/') === path
+        const names = new Map([...this.names].filter(([name]) => isIn(name)))
         later(200 + this.#random(3000), () => {
-          for (const [name] of this.#durableNames) if (!names.has(name)) this.#durableNames.delete(name)
+          for (const [name] of this.#durableNames) if (isIn(name) && !names.has(name)) this.#durableNames.delete(name)
           for (const [name, inode] of names) this.#durableNames.set(name, inode)
           done(null)
         })
