@@ -21,6 +21,12 @@ export class Recovery {
     return back
   }
 
+  /** Whether this node was damaged and does not have everything yet. */
+  missing(id: number): boolean {
+    this.look()
+    return this.atlas.damagedNodes.includes(id)
+  }
+
   private hasEverything(node: SimNode): boolean {
     const { storage } = node.machine
     if (!node.isReady || !storage.intact || storage.raftMirrors.some(({ damage }) => damage !== null)) return false
