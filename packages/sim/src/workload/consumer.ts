@@ -162,14 +162,13 @@ export class Consumer implements Role {
     const fetched = readFetched(answer.records, from)
     reading.atEnd = fetched.batches === 0 && answer.highWatermark === from
     if (fetched.batches === 0) return
-    const last = fetched.values.at(-1)
-    if (last === undefined)
+    if (fetched.values.length === 0)
       throw new Violation(
         'useless-fetch',
         `a fetch from ${reading.view.topic}-${reading.view.partition} at ${from} gave only batches before it`,
       )
-    this.record(polling, one, answer, fetched.values)
-    reading.offset = last.offset + 1
+    this.record(polling, one, answer, [...fetched.values])
+    reading.offset = fetched.next
     reading.batchEpoch = fetched.leaderEpoch
     reading.moved = false
   }

@@ -1,4 +1,5 @@
 import { ErrorCode } from '@millrace/base'
+import { setBaseOffset } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import { readFetched } from '../../src/workload/fetched.ts'
 import { excludesWrite } from '../../src/workload/outcomes.ts'
@@ -37,14 +38,25 @@ describe('a fetch', () => {
     }
   })
 
-  it('with a flipped bit gives a value that nobody sent', () => {
-    const batch = encodeValues([{ name: 'client-1:0', padding: 50 }], 1_000, 'none')
-    batch[80] = (batch[80] as number) ^ 4
-    expect(readFetched(batch, 0).values[0]?.value).toContain(DAMAGED)
+  it('with a flipped bit gives a value that nobody sent, in the place of the batch, and goes on behind it', () => {
+    const whole = [0, 3].map((base) => {
+      const batch = encodeValues(
+        NAMES.slice(0, 3).map((name) => ({ name, padding: 0 })),
+        1_000,
+        'none',
+      )
+      setBaseOffset(batch, 0, base)
+      return batch
+    }) as [Uint8Array, Uint8Array]
+    whole[1][80] = (whole[1][80] as number) ^ 4
+    const { values, next } = readFetched(Buffer.concat(whole), 1)
+    expect(values.map(({ offset }) => offset)).toEqual([1, 2, 3])
+    expect(values[2]?.value).toContain(DAMAGED)
+    expect(next).toBe(6)
   })
 
   it('of nothing gives nothing', () => {
-    expect(readFetched(null, 5)).toEqual({ values: [], batches: 0, leaderEpoch: -1 })
+    expect(readFetched(null, 5)).toEqual({ values: [], batches: 0, next: 5, leaderEpoch: -1 })
     expect(readFetched(new Uint8Array(0), 5).values).toEqual([])
   })
 })
