@@ -10,6 +10,8 @@ export interface ExpectedBatches {
   readonly maxEpoch: number
   /** A compacted log has gaps between its batches. */
   readonly gapsAllowed: boolean
+  /** The own log is empty: where records were deleted its start may lie within the first batch. */
+  readonly empty: boolean
 }
 
 export interface CheckedBatches {
@@ -36,7 +38,7 @@ export function checkReplicatedBatches(parts: readonly Uint8Array[], expected: E
       const problem =
         size <= 0
           ? `no whole batch at byte ${at} of ${part.length}`
-          : batchProblem(part, at, { ...expected, endOffset, lastEpoch })
+          : batchProblem(part, at, { ...expected, endOffset, lastEpoch, empty: expected.empty && batches.length === 0 })
       if (problem !== null) return { problem, batches, endOffset, lastEpoch, bytes }
       batches.push(size === part.length ? part : part.subarray(at, at + size))
       endOffset = nextOffset(part, at)
@@ -51,7 +53,7 @@ export function checkReplicatedBatches(parts: readonly Uint8Array[], expected: E
 function batchProblem(part: Uint8Array, at: number, expected: ExpectedBatches): string | null {
   const base = baseOffset(part, at)
   const epoch = leaderEpoch(part, at)
-  if (!Number.isSafeInteger(base) || base < expected.endOffset || (base > expected.endOffset && !expected.gapsAllowed))
+  if (!Number.isSafeInteger(base) || !continues(base, nextOffset(part, at), expected))
     return `a batch at offset ${base} does not continue the log at ${expected.endOffset}`
   if (lastOffsetDelta(part, at) < 0 || !Number.isSafeInteger(nextOffset(part, at)))
     return `the batch at offset ${base} ends before it begins`
@@ -59,4 +61,9 @@ function batchProblem(part: Uint8Array, at: number, expected: ExpectedBatches): 
   if (epoch > expected.maxEpoch)
     return `the batch at offset ${base} has epoch ${epoch} in a session of ${expected.maxEpoch}`
   return crcMatches(part, at) ? null : `the batch at offset ${base} does not match its CRC`
+}
+
+function continues(base: number, next: number, { endOffset, gapsAllowed, empty }: ExpectedBatches): boolean {
+  if (base < endOffset) return empty && next > endOffset
+  return base === endOffset || gapsAllowed
 }

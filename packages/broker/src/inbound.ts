@@ -1,5 +1,5 @@
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
-import { checkReplicatedBatches } from './batch-check.ts'
+import { checkReplicatedBatches, type ExpectedBatches } from './batch-check.ts'
 
 type Append = TypeOf<typeof AppendMessage>
 
@@ -37,13 +37,14 @@ export class Inbound {
   }
 
   /** Checks and stages a message that begins anew or continues what is staged; returns what is wrong with it, or null. */
-  stage(from: FollowedSession, message: Append, gapsAllowed: boolean): string | null {
+  stage(from: FollowedSession, message: Append, own: Pick<ExpectedBatches, 'gapsAllowed' | 'empty'>): string | null {
     const { baseOffset, highWatermark, logStart } = message
     const checked = checkReplicatedBatches(message.batches, {
       endOffset: baseOffset,
       lastEpoch: this.staged?.lastEpoch ?? 0,
       maxEpoch: from.leaderEpoch,
-      gapsAllowed,
+      gapsAllowed: own.gapsAllowed,
+      empty: own.empty && this.staged === null,
     })
     if (checked.problem !== null) return checked.problem
     const { endOffset, lastEpoch, bytes } = checked

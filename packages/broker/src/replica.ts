@@ -265,7 +265,8 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
       this.inbound.take()
     }
     const fresh = this.inbound.empty
-    const problem = this.inbound.stage(from, message, this.settings.compacted)
+    const empty = this.log.endOffset === this.log.logStart
+    const problem = this.inbound.stage(from, message, { gapsAllowed: this.settings.compacted, empty })
     if (fresh && problem === null) this.host.inbound(this)
     return problem
   }

@@ -4,7 +4,7 @@ import { checkReplicatedBatches } from '../src/batch-check.ts'
 import { Inbound } from '../src/inbound.ts'
 import { batchOf } from './cluster.ts'
 
-const EXPECTED = { endOffset: 10, lastEpoch: 3, maxEpoch: 5, gapsAllowed: false }
+const EXPECTED = { endOffset: 10, lastEpoch: 3, maxEpoch: 5, gapsAllowed: false, empty: false }
 
 function at(offset: number, epoch: number, values: readonly string[] = ['a', 'b']): Uint8Array {
   const batch = batchOf(values)
@@ -32,6 +32,13 @@ describe('what a leader sends', () => {
     expect(checkReplicatedBatches([at(11, 4)], EXPECTED).problem).toMatch('does not continue')
     expect(checkReplicatedBatches([at(11, 4)], { ...EXPECTED, gapsAllowed: true }).problem).toBeNull()
     expect(checkReplicatedBatches([at(9, 4)], { ...EXPECTED, gapsAllowed: true }).problem).toMatch('does not continue')
+  })
+
+  it('may begin an empty log with the batch that its start lies in, and only that one', () => {
+    const empty = { ...EXPECTED, empty: true }
+    expect(checkReplicatedBatches([at(9, 4), at(11, 4)], empty).problem).toBeNull()
+    expect(checkReplicatedBatches([at(8, 4)], empty).problem).toMatch('does not continue')
+    expect(checkReplicatedBatches([at(9, 4), at(10, 4)], empty).problem).toMatch('does not continue')
   })
 
   it('is refused when epochs fall, or pass the epoch of the session', () => {

@@ -297,6 +297,29 @@ describe('deleting records', () => {
     expect(await same(cluster, 't', [1, 2])).toEqual(['5:v3', '6:v4'])
     expect(logOf(cluster.broker(2), 't').logStart).toBe(5)
   })
+
+  it('within a batch lets a follower that ends below begin with that batch', async () => {
+    await using cluster = await Cluster.started('within-batch', 2, { replicaLagTimeMaxMs: 500 })
+    await cluster.topic('t', [1, 2], { 'min.insync.replicas': '1' })
+    await cluster.broker(1).produce('t', ['a'])
+    cluster.network.cut('b1', 'b2', 'broken')
+    await cluster.broker(1).produce('t', ['b'], 1)
+    await cluster.isr('t', [1])
+    await cluster.broker(1).produce('t', ['c', 'd', 'e', 'f'])
+    await cluster.broker(1).produce('t', ['g'])
+    await new Promise<void>((resolve) =>
+      cluster
+        .broker(1)
+        .replica('t')
+        .deleteRecords(4, () => resolve()),
+    )
+    cluster.network.heal('b1', 'b2')
+    await cluster.isr('t', [1, 2])
+    await cluster.broker(1).produce('t', ['h'])
+    // Batches are kept and served whole; clients skip what lies below the start.
+    expect(await same(cluster, 't', [1, 2])).toEqual(['2:c', '3:d', '4:e', '5:f', '6:g', '7:h'])
+    expect(logOf(cluster.broker(2), 't').logStart).toBe(4)
+  })
 })
 
 describe('a replication stream', () => {

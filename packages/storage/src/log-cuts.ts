@@ -58,6 +58,27 @@ export class LogCuts {
     log.services.journal?.changed(log, 'restart')
   }
 
+  /**
+   * Nothing of the log may be read, and what comes next is the batch that holds its start (records before it were deleted): the
+   * log's file is named by that batch. The start and the generation stay, for no record goes.
+   */
+  beginAtBatch(base: number): void {
+    const { log } = this
+    const start = log.logStart
+    this.allOrNothing(() => {
+      for (let at = log.segments.length - 1; at >= 0; at--) this.remove(at)
+      log.segments.push(log.writer.makeSegment(base, log.services.world.clock.wallMs()))
+    })
+    log.endOffset = base
+    log.syncedEnd = Math.min(log.syncedEnd, base)
+    log.epochs.clear()
+    log.tail.clear()
+    log.reads.forgetPlaces()
+    log.sync.restarted()
+    log.services.journal?.changed(log, 'restart')
+    log.services.journal?.changed(log, 'trim', start)
+  }
+
   /** Half of a change of names and sizes is no log any more: the directory is given up where one step of it fails. */
   private allOrNothing(change: () => void): void {
     try {

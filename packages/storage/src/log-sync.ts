@@ -16,6 +16,8 @@ export class LogSync implements SyncTarget {
   private folderDirty = false
   private checkpointTooHigh = false
   beginsAnew = false
+  /** A round that began before the last of these says nothing about the files that there are now. */
+  private restarts = 0
   private waiting: Done<void>[] = []
 
   constructor(log: SegmentedLog) {
@@ -57,6 +59,7 @@ export class LogSync implements SyncTarget {
   restarted(): void {
     this.beginsAnew = true
     this.checkpointTooHigh = true
+    this.restarts++
     this.folderChanged()
   }
 
@@ -111,6 +114,7 @@ export class LogSync implements SyncTarget {
   ): SyncWork {
     const { log } = this
     const { generation } = log
+    const { restarts } = this
     const { disk } = log.services.world
     const folder = this.folderDirty
     this.folderDirty = false
@@ -131,7 +135,7 @@ export class LogSync implements SyncTarget {
           // A folder that was renamed or removed meanwhile has no files to lose.
           done(log.closed ? null : error)
         }),
-      finished: () => ended(generation === log.generation && !log.closed),
+      finished: () => ended(generation === log.generation && restarts === this.restarts && !log.closed),
     }
   }
 

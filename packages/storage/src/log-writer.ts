@@ -16,6 +16,8 @@ export class LogWriter {
     const { log } = this
     const first = batches[0]
     if (first === undefined) return
+    if (baseOffset(first, 0) < log.endOffset && this.beginsWith(first))
+      this.write(() => log.cuts.beginAtBatch(baseOffset(first, 0)))
     const incoming = this.measure(batches)
     this.wakeActive()
     if (shouldRoll(log.active, log.config, incoming, nowMs)) this.write(() => this.appendRolling(batches, nowMs))
@@ -27,6 +29,12 @@ export class LogWriter {
     log.services.space.wrote(incoming.bytes)
     log.sync.wrote(log.active)
     log.services.journal?.appended(log, from, batches, copy)
+  }
+
+  /** Whether the log is empty and starts in the middle of this batch. */
+  private beginsWith(batch: Uint8Array): boolean {
+    const { logStart, endOffset } = this.log
+    return logStart === endOffset && nextOffset(batch, 0) > endOffset
   }
 
   /** What is to be appended, which must continue the log. */

@@ -85,7 +85,7 @@ export interface PartitionLog {
   attach(events: LogEvents): void
   /**
    * One vectored write of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
-   * needed. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
+   * needed. The first batch of an empty log may begin before the log's start, which lies within it then. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
    */
   append(batches: readonly Uint8Array[], nowMs: number): void
   /** A new leader records (epoch, end offset) before it writes. */

@@ -70,6 +70,28 @@ describe('a log', () => {
     expect([found.quarantined, found.logStart, found.endOffset, found.lastEpoch]).toEqual([null, 10, 11, 2])
   })
 
+  it.each(['clean stop', 'power cut'])('that starts within a batch takes that batch, and has it after a %s', (end) => {
+    const world = new SimWorld(23)
+    const opened = openDirectory(world)
+    const { log, reports } = createLog(opened)
+    fill(log, world, 3, 1)
+    log.restart(21)
+    log.append([batchAt({ at: 18, records: 5, epoch: 2 }), batchAt({ at: 23, epoch: 2 })], 0)
+    expect([log.logStart, log.endOffset, log.generation]).toEqual([21, 24, 1])
+    expect(world.disk.paths().filter((path) => path.endsWith('.log'))).toEqual([expect.stringContaining('018.log')])
+    expect(offsetsOf(readAll(world, log))).toEqual([18, 23])
+    world.until(() => reports.durableEnd === 24)
+    if (end === 'clean stop') world.ask<void>((done) => opened.directory.close(done))
+    else {
+      world.kill()
+      world.disk.crash(world.random)
+    }
+    const again = new SimWorld(24, world.disk)
+    const found = openDirectory(again).found.logs[0]!
+    expect([found.quarantined, found.logStart, found.endOffset, found.lastEpoch]).toEqual([null, 21, 24, 2])
+    expect(offsetsOf(readAll(again, found))).toEqual([18, 23])
+  })
+
   it('is truncated inside an old segment and goes on there', () => {
     const world = new SimWorld(4)
     const opened = openDirectory(world, { tailCacheBytes: 0 })
