@@ -138,8 +138,8 @@ const REPLICATION: readonly PlantedBug[] = [
     ],
     [
       'broker/src/replica-reads.ts',
-      'replica.log.read(offset, limits.maxBytes, replica.machine.highWatermark, (error, late)',
-      'replica.log.read(offset, limits.maxBytes, replica.log.endOffset, (error, late)',
+      'replica.log.read(offset, maxBytes, replica.machine.highWatermark, answer, memory)',
+      'replica.log.read(offset, maxBytes, replica.log.endOffset, answer, memory)',
     ],
   ),
 ]
