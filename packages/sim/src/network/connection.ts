@@ -5,6 +5,7 @@ import type { Link } from './link.ts'
 import { Pipe } from './pipe.ts'
 import type { Farewell } from './parcel.ts'
 import type { PipeEnd } from './pipe.ts'
+import type { Slab } from './slab.ts'
 
 /** One end of a stream, as its connection sees it. */
 export interface ConnectionEnd extends PipeEnd {
@@ -19,6 +20,7 @@ export interface Wires {
   readonly schedule: Schedule
   /** The life of what no process does: of kernels and cables. */
   readonly wire: Life
+  readonly slab: Slab
   link(from: string, to: string): Link
   host(name: string): Host
   forget(connection: Connection): void
@@ -227,6 +229,7 @@ export class Connection {
       link,
       back,
       lane: this.name + way,
+      slab: this.wires.slab,
       chunked: this.dial.kind === 'bytes',
       lost: () => this.break(),
       unheard: () => this.unheard(),

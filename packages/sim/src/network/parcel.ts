@@ -18,23 +18,9 @@ export interface Parcel {
 
 export const NOTHING = new Uint8Array(0)
 
-/** Bytes before and behind those of a chunk. */
-const SURROUNDINGS = 3
-
 /** Nothing but the end. */
 export function endParcel(farewell: Farewell): Parcel {
   return { parts: [], bytes: NOTHING, length: 0, written: undefined, farewell, atUs: 0 }
-}
-
-/** A copy: what is sent belongs to its receiver. As a socket's chunk it is a `Buffer` in the middle of more memory, at an odd place. */
-export function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = Buffer.from(new ArrayBuffer(length + 2 * SURROUNDINGS), SURROUNDINGS, length)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
 }
 
 /** The parts up to so many bytes, and the others. */

@@ -1,7 +1,8 @@
 import type { Life, Schedule } from '../seams.ts'
 import type { Link } from './link.ts'
-import { endParcel, joined, NOTHING, split } from './parcel.ts'
+import { endParcel, NOTHING, split } from './parcel.ts'
 import type { Farewell, Parcel } from './parcel.ts'
+import type { Slab } from './slab.ts'
 
 /** What may be on its way before the sender has to keep the rest: the buffers of two kernels. */
 const WINDOW_BYTES = 256 * 1024
@@ -34,6 +35,8 @@ export interface PipeParts {
   /** The way of acknowledgements. */
   readonly back: Link
   readonly lane: string
+  /** Where the receiver's memory comes from. */
+  readonly slab: Slab
   /** Bytes without boundaries; else what was sent as one is received as one. */
   readonly chunked: boolean
   /** A message was lost for good. */
@@ -160,7 +163,7 @@ export class Pipe {
     const { length } = parcel
     this.queuedBytes -= length
     this.unackedBytes += length
-    parcel.bytes = joined(parcel.parts, length)
+    parcel.bytes = this.parts.slab.copy(parcel.parts, length)
     parcel.parts = []
     this.parts.schedule.note('sent', parcel.bytes)
     this.wrote(parcel)
@@ -227,13 +230,13 @@ export class Pipe {
 
   /** Puts what is there behind a parcel into it. */
   private join(parcel: Parcel): void {
-    const { schedule, link } = this.parts
+    const { schedule, link, slab } = this.parts
     while (parcel.bytes.length > 0) {
       const next = this.way[1]
       if (next === undefined || next.farewell !== null || next.atUs > schedule.nowUs) return
       if (parcel.bytes.length + next.bytes.length > CHUNK_BYTES || link.random.below(ONE_IN_IS_JOINED) !== 0) return
       this.way.splice(1, 1)
-      parcel.bytes = joined([parcel.bytes, next.bytes], parcel.bytes.length + next.bytes.length)
+      parcel.bytes = slab.copy([parcel.bytes, next.bytes], parcel.bytes.length + next.bytes.length)
     }
   }
 

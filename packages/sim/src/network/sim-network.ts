@@ -8,6 +8,7 @@ import type { Answer, Kind, Listening } from './host.ts'
 import { Link } from './link.ts'
 import { SimPeers, SimStreams } from './process-streams.ts'
 import type { Seen, Sockets } from './process-streams.ts'
+import { Slab } from './slab.ts'
 
 /** What a network is made of. */
 export interface NetworkParts {
@@ -38,6 +39,7 @@ export class SimNetwork implements Network, Wires, Sockets {
   faults: NetworkFaults
   readonly schedule: Schedule
   readonly wire: Life
+  readonly slab = new Slab()
   private readonly random: Random
   private readonly hosts = new Map<string, Host>()
   private readonly links = new Map<string, Map<string, Link>>()
