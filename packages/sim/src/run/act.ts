@@ -39,7 +39,7 @@ export type Act =
 
 export type ActKind = Act['kind']
 
-export type DamageKind = 'bit-rot' | 'misdirected-write' | 'lost-file'
+export type DamageKind = 'bit-rot' | 'misdirected-write' | 'lost-file' | 'lost-vote'
 
 export const ACT_KINDS: readonly ActKind[] = [
   'kill',

@@ -88,7 +88,7 @@ function drawAct(draw: Draw, shape: TapeShape, kind: ActKind, atUs: number): Act
 }
 
 function drawDamage(draw: Draw): DamageKind {
-  return draw.weighted({ 'bit-rot': 5, 'misdirected-write': 3, 'lost-file': 2 })
+  return draw.weighted({ 'bit-rot': 5, 'misdirected-write': 3, 'lost-file': 2, 'lost-vote': 1 })
 }
 
 /** Mostly one node, sometimes some, seldom all. */

@@ -102,10 +102,12 @@ export class Damager {
       store.rot(index)
       return `bit rot in entry ${index} of ${store.path}`
     }
+    // A slot of quorum-state that was written into the log leaves the slot before it, with the vote before.
+    const vote = kind === 'misdirected-write' && this.random.below(2) === 0 ? 'old' : 'kept'
     const reason =
       kind === 'lost-file' ? 'LevelDB cannot read the log: no MANIFEST' : 'the log is not as quorum-state says'
-    store.spoil(reason, 'kept')
-    return `${store.path}: ${reason}`
+    store.spoil(reason, vote)
+    return `${store.path}: ${reason}, its vote is ${vote}`
   }
 
   private loseStore(at: Place, store: DurableRaft): string {

@@ -21,7 +21,7 @@ async function raftHost(): Promise<RaftStoreHost> {
   const bench = new Bench('raft')
   const until = async (condition: () => boolean, what: string): Promise<void> => bench.until(condition, what)
   const spoil = (): void => {
-    while (bench.storage.damage('misdirected-write') === null);
+    while (bench.storage.damage('bit-rot') === null);
   }
   return { stores: bench.storage.raftStores(bench.life), path: '/raft', spoil, until, end: async () => {} }
 }
