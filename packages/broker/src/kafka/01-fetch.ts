@@ -5,7 +5,8 @@ import { encodeFetchAnswer } from './fetch-response.ts'
 import type { FetchedTopic } from './fetch-response.ts'
 import type { Exchange } from './exchange.ts'
 import { FetchMemory } from './fetch-memory.ts'
-import { FetchPartition, ParkedFetch } from './purgatory/parked-fetch.ts'
+import { FetchPartition } from './purgatory/fetch-partition.ts'
+import { ParkedFetch } from './purgatory/parked-fetch.ts'
 import type { Handler, Services } from './services.ts'
 
 /** The replica id of who is none. */

@@ -1,7 +1,9 @@
 import { ErrorCode } from '@millrace/base'
 import { FetchApi, ProduceApi } from '@millrace/protocol'
 import type { FetchResponse } from '@millrace/protocol'
+import { baseOffset, splitBatches } from '@millrace/records'
 import { describe, expect, test } from 'vitest'
+import type { FakeReplica } from './fake-broker.ts'
 import { batch, fetchRequest, harness, produceRequest } from './harness.ts'
 import type { FetchChange, Harness, TestClient } from './harness.ts'
 
@@ -143,5 +145,86 @@ describe('the memory of answers', () => {
     }
     expect(read.size).toBe(20)
     expect(broker.buffers.available).toBe(ALL)
+  })
+})
+
+describe('a partition that is asked for more than a piece', () => {
+  const asked = [{ topic: 'big', maxBytes: 5_000_000 }]
+  const sent = (world: Harness['world'], client: TestClient): void => {
+    send(client, asked)
+    world.time.turn()
+  }
+  const only = (client: TestClient): { error: number; batches: number; bytes: number } => {
+    const [answer] = client.receive()
+    const [partition] = (answer as { value: FetchResponse }).value.responses.flatMap(({ partitions }) => partitions)
+    const records = partition?.records ?? new Uint8Array(0)
+    const batches = splitBatches(records)
+    for (const [at, one] of batches.entries()) expect(baseOffset(one, 0)).toBe(at)
+    return { error: partition?.errorCode ?? -1, batches: batches.length, bytes: records.length }
+  }
+  const big = (batches: number, bytes: number): Harness & { replica: FakeReplica } => {
+    const made = harness()
+    const replica = made.broker.topic('big')[0] as FakeReplica
+    const client = made.connect()
+    for (let i = 0; i < batches; i++) client.ask(ProduceApi, 9, produceRequest('big', batch(['x'.repeat(bytes)])))
+    return { ...made, replica }
+  }
+
+  test.each([true, false])('gets as many as have room, from the disk: %s', (cold) => {
+    const { world, broker, replica, connect } = big(20, 300_000)
+    replica.cold = cold
+    const client = connect()
+    client.end.stalled = true
+    sent(world, client)
+    world.time.advance(20)
+    expect(only(client)).toMatchObject({ error: 0, batches: 15 })
+    expect(broker.buffers.available).toBe(ALL - 5)
+    client.end.drain()
+    expect(broker.buffers.available).toBe(ALL)
+  })
+
+  test('gets what there is', () => {
+    const { world, replica, connect } = big(5, 300_000)
+    replica.cold = true
+    const client = connect()
+    sent(world, client)
+    world.time.advance(20)
+    expect(only(client)).toMatchObject({ error: 0, batches: 5 })
+  })
+
+  test('gets no more than it asked for when the next batch is too large', () => {
+    const { world, replica, connect } = big(7, 900_000)
+    replica.cold = true
+    const client = connect()
+    sent(world, client)
+    world.time.advance(20)
+    expect(only(client)).toMatchObject({ error: 0, batches: 5 })
+  })
+
+  test.each(['an error', 'another leadership'])('gets the pieces before %s', (what) => {
+    const { world, broker, replica, connect } = big(20, 300_000)
+    replica.cold = true
+    const client = connect()
+    sent(world, client)
+    if (what === 'an error') {
+      // The first piece is being read, and the next one fails.
+      replica.readErrors = 1
+    } else replica.error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    world.time.advance(20)
+    expect(only(client)).toMatchObject({ error: 0, batches: 3 })
+    expect(broker.buffers.available).toBe(ALL)
+  })
+
+  test('gives its memory back when the client goes away between two pieces', () => {
+    const { world, broker, replica, connect } = big(20, 300_000)
+    replica.cold = true
+    const client = connect()
+    sent(world, client)
+    world.time.advance(1)
+    expect(broker.buffers.available).toBe(ALL - 2)
+    client.end.hangUp()
+    world.time.advance(20)
+    expect(broker.buffers.available).toBe(ALL)
+    expect(client.end.writes).toBe(0)
   })
 })

@@ -1,88 +1,18 @@
 import { ErrorCode } from '@millrace/base'
-import type { IoError } from '@millrace/base'
-import type { FetchRequest } from '@millrace/protocol'
+import type { Done, IoError } from '@millrace/base'
 import { codec, wholeBatchBytes } from '@millrace/records'
 import type { LogSlice } from '@millrace/storage'
-import type { FetchState, ReadLimits, Replica } from '../../seams.ts'
+import type { Replica } from '../../seams.ts'
 import type { FetchMemory } from '../fetch-memory.ts'
-import type { FetchedPartition } from '../fetch-response.ts'
 import type { Services } from '../services.ts'
 import { fetchError } from '../version-errors.ts'
-import { PartitionWaiter } from './partition-watches.ts'
+import type { FetchPartition, PartitionFetch } from './fetch-partition.ts'
 import { Deadline } from './timing-wheel.ts'
-
-type AskedPartition = FetchRequest['topics'][number]['partitions'][number]
 
 /** The first version that may carry zstd. */
 const ZSTD_SINCE = 10
-const NOTHING: readonly Uint8Array[] = Object.freeze([])
-
-/** One partition of a fetch: what was asked, how it stands, what was read. */
-export class FetchPartition extends PartitionWaiter implements FetchedPartition {
-  readonly index: number
-  readonly offset: number
-  readonly limits: ReadLimits
-  readonly replica: Replica | null
-  fetch: ParkedFetch | null = null
-  error: ErrorCode = ErrorCode.NONE
-  highWatermark = -1
-  lastStableOffset = -1
-  logStart = -1
-  parts: readonly Uint8Array[] = NOTHING
-  bytes = 0
-  /** What could be read, at most what was asked for. */
-  available = 0
-
-  constructor(found: Replica | ErrorCode, asked: AskedPartition, isolation: 0 | 1) {
-    super()
-    this.index = asked.partition
-    this.offset = asked.fetchOffset
-    this.limits = {
-      maxBytes: Math.max(0, asked.partitionMaxBytes),
-      currentLeaderEpoch: asked.currentLeaderEpoch,
-      isolation,
-    }
-    this.replica = typeof found === 'number' ? null : found
-    if (typeof found === 'number') this.error = found
-  }
-
-  /** Looks again how the partition stands. */
-  refresh(): void {
-    if (this.replica === null) return
-    const state: FetchState = this.replica.fetchState(this.offset, this.limits)
-    if (state.error === ErrorCode.NONE) {
-      this.highWatermark = state.highWatermark
-      this.lastStableOffset = state.lastStableOffset
-      this.logStart = state.logStart
-      this.available = Math.min(state.availableBytes, this.limits.maxBytes)
-      // A limit below the smallest batch still counts as something to read.
-      if (this.available === 0 && state.availableBytes > 0) this.available = 1
-    } else this.fail(state.error)
-  }
-
-  fail(error: ErrorCode): void {
-    this.error = error
-    this.highWatermark = -1
-    this.lastStableOffset = -1
-    this.logStart = -1
-    this.available = 0
-    this.drop()
-  }
-
-  drop(): void {
-    this.parts = NOTHING
-    this.bytes = 0
-  }
-
-  take(slice: LogSlice): void {
-    this.parts = slice.parts
-    this.bytes = slice.bytes
-  }
-
-  moved(): void {
-    this.fetch?.moved(this)
-  }
-}
+/** What is read of a partition at once: what fits into one buffer. */
+const PIECE_BYTES = 1024 * 1024
 
 export interface FetchPlan {
   readonly version: number
@@ -108,7 +38,7 @@ type Phase = 'new' | 'parked' | 'due' | 'reading' | 'over'
  * its deadline, and in the watches of its partitions, each of which is looked at again only when it moves. All that moved in one
  * turn is read together, at the end of that turn.
  */
-export class ParkedFetch extends Deadline {
+export class ParkedFetch extends Deadline implements PartitionFetch {
   private readonly services: Services
   private readonly plan: FetchPlan
   private phase: Phase = 'new'
@@ -222,30 +152,48 @@ export class ParkedFetch extends Deadline {
     const maxBytes = Math.min(partition.limits.maxBytes, this.roomLeft)
     if (!first && maxBytes === 0) return
     this.firstGiven = true
+    partition.maxBytes = maxBytes
+    partition.mayExceed = first
     this.reads++
-    const { memory } = this.plan
-    const limits = { ...partition.limits, maxBytes, memory }
-    memory.readBegan()
-    const now = (partition.replica as Replica).read(partition.offset, limits, (error, slice) => {
-      memory.readEnded()
-      if (this.phase === 'over') return
-      this.plan.guard(() => {
-        this.readDone(partition, error, slice, first ? Number.POSITIVE_INFINITY : maxBytes)
-        this.finishRead()
-      })
-    })
-    if (now !== null) memory.readEnded()
-    if (now === null) this.roomLeft -= Math.min(maxBytes, partition.available)
-    else {
-      this.readDone(partition, null, now, first ? Number.POSITIVE_INFINITY : maxBytes)
+    if (this.readPieces(partition)) {
       this.roomLeft = Math.max(0, this.roomLeft - partition.bytes)
       // Nothing was there after all: the right to exceed the limits is still to be given.
       if (first && partition.bytes === 0) this.firstGiven = false
       this.reads--
+    } else this.roomLeft -= Math.min(maxBytes, partition.available)
+  }
+
+  /** Reads the partition piece by piece. False when an answer of the log comes later, which then goes on here. */
+  private readPieces(partition: FetchPartition): boolean {
+    const { memory } = this.plan
+    for (;;) {
+      const maxBytes = Math.min(partition.roomLeft, PIECE_BYTES)
+      memory.readBegan()
+      const answer: Done<LogSlice> = (error, slice) => {
+        memory.readEnded()
+        if (this.phase === 'over') return
+        this.plan.guard(() => {
+          if (this.pieceDone(partition, error, slice) || this.readPieces(partition)) this.finishRead()
+        })
+      }
+      const limits = { ...partition.limits, maxBytes, memory }
+      const now = (partition.replica as Replica).read(partition.nextOffset, limits, answer)
+      if (now === null) return false
+      memory.readEnded()
+      if (this.pieceDone(partition, null, now)) return true
     }
   }
 
-  private readDone(partition: FetchPartition, error: IoError | null, slice: LogSlice, limit: number): void {
+  /** Takes what was read. True when it was the partition's last piece. */
+  private pieceDone(partition: FetchPartition, error: IoError | null, slice: LogSlice): boolean {
+    const isLater = partition.bytes > 0
+    // A later piece that is no good is the first of the next fetch, which tells of it.
+    if (isLater && (error !== null || slice.bytes > partition.roomLeft)) return true
+    this.readDone(partition, error, slice)
+    return slice.bytes === 0 || partition.bytes === 0 || partition.roomLeft < PIECE_BYTES / 2 || !partition.hasMore
+  }
+
+  private readDone(partition: FetchPartition, error: IoError | null, slice: LogSlice): void {
     if (error !== null) {
       partition.fail(ErrorCode.KAFKA_STORAGE_ERROR)
       return
@@ -254,7 +202,7 @@ export class ParkedFetch extends Deadline {
       partition.fail(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
       return
     }
-    if (slice.bytes <= limit) partition.take(slice)
+    if (partition.mayExceed || slice.bytes <= partition.roomLeft) partition.take(slice)
     else this.tooLarge ??= { partition, slice }
   }
 
