@@ -1,4 +1,4 @@
-import type { Entry, World } from '@millrace/base'
+import type { World } from '@millrace/base'
 import type { BrokerInspection, ReplicaInspection } from '@millrace/broker'
 import type { PartitionImage } from '@millrace/metadata'
 import type { NodeView } from '@millrace/server'
@@ -80,7 +80,7 @@ class ClusterInvariants implements Invariants {
     const { fsync = true, uncleanElection = false } = options
     this.files = options
     this.fsync = fsync
-    this.raft = new RaftChecks((index, kind, payload) => this.entryCommitted(index, kind, payload))
+    this.raft = new RaftChecks((index, kind, payload) => this.metadata.entryCommitted(index, kind, payload))
     this.metadata = new MetadataChecks(
       (now, old) => this.decided(now, old),
       (topicId, partitions) => {
@@ -271,10 +271,6 @@ class ClusterInvariants implements Invariants {
   }
 
   // What is committed and decided.
-
-  private entryCommitted(index: number, kind: Entry['kind'], payload: Uint8Array): void {
-    if (kind === 'data') this.metadata.entryCommitted(index, payload)
-  }
 
   private decided(now: PartitionImage, old: PartitionImage | null): void {
     const key = partitionKey(now.topicId, now.partition)

@@ -1,4 +1,4 @@
-import type { Uuid } from '@millrace/base'
+import type { EntryKind, Uuid } from '@millrace/base'
 import {
   type BrokerImage,
   type ClusterImage,
@@ -29,6 +29,7 @@ export class MetadataChecks {
   readonly counts = { decisions: 0, images: 0 }
   /** Names of topics that were deleted: what was promised under them may be about another topic. */
   readonly reused = new Set<string>()
+  private committed = 0
   private readonly changes: Change[] = []
   private readonly partitions = new Timeline<string, PartitionImage | null>()
   private readonly brokers = new Timeline<number, BrokerImage | undefined>()
@@ -41,7 +42,10 @@ export class MetadataChecks {
     this.topicDeleted = topicDeleted
   }
 
-  entryCommitted(index: number, payload: Uint8Array): void {
+  /** Entries of every kind are told of, so that an image may be as of one that is no metadata: a snapshot's. */
+  entryCommitted(index: number, kind: EntryKind, payload: Uint8Array): void {
+    this.committed = index
+    if (kind !== 'data') return
     const changes = this.image.apply(index, payload)
     this.counts.decisions++
     const deleted: Uuid[] = []
@@ -103,9 +107,9 @@ export class MetadataChecks {
     const { index } = image
     demand(index > from, 'ImageMonotonic', () => `the image of ${name} goes from ${from} back to ${index}`)
     demand(
-      index <= this.image.index,
+      index <= this.committed,
       'ImageIsCommitted',
-      () => `${name} has applied entry ${index}, committed is ${this.image.index}`,
+      () => `${name} has applied entry ${index}, committed is ${this.committed}`,
     )
     for (let at = this.after(from); at < this.changes.length; at++) {
       const change = this.changes[at] as Change

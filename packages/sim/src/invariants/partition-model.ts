@@ -90,10 +90,8 @@ export class PartitionModel {
     this.elected.set(state.leaderEpoch, state.leader)
   }
 
-  /** The offset after the last committed batch. */
-  get end(): number {
-    return this.committed.end
-  }
+  /** The offset after the last committed record: the highest watermark of any leader, as long as no loss was accepted. */
+  end = 0
 
   // What the controller decides.
 
@@ -134,6 +132,7 @@ export class PartitionModel {
     }
     this.committed.keep(kept)
     this.by.length = kept
+    this.end = this.committed.end
   }
 
   // What a replica writes.
@@ -279,9 +278,10 @@ export class PartitionModel {
 
   /** After a loss a leader may know of more that was committed before it, and goes on promising it. */
   private adopt({ mirror, highWatermark }: ReplicaWatch, epoch: number): void {
-    for (let at = mirror.list.above(this.end); at < mirror.list.length; at++) {
+    for (let at = mirror.list.above(this.committed.end); at < mirror.list.length; at++) {
       if ((mirror.list.nexts[at] as number) > highWatermark) return
       this.commit(mirror.list, at, epoch)
+      this.end = this.committed.end
     }
   }
 
@@ -299,25 +299,32 @@ export class PartitionModel {
       () =>
         `${name} commits up to ${to} with ISR ${inspection.confirmedIsr.join()} below ${inspection.minInsyncReplicas}`,
     )
+    const source = this.sourceOf(watch)
     demand(
       !this.rules.fsync || mirror.durableEnd >= to,
       'CommittedIsDurable',
       () => `${name} commits up to ${to}, its disk ends at ${mirror.durableEnd}`,
     )
-    const { list } = mirror
-    demand(list.end >= to, 'CommittedIsHeld', () => `${name} commits up to ${to}, its log ends at ${list.end}`)
+    const { list } = source
+    demand(
+      list.end >= to || source.damaged,
+      'CommittedIsHeld',
+      () => `${name} commits up to ${to}, its log ends at ${list.end}`,
+    )
     for (let at = list.above(from); at < list.length && (list.nexts[at] as number) <= to; at++) {
       const base = list.bases[at] as number
-      if (base >= this.end || this.committed.length === 0) this.commit(list, at, epoch)
-      else {
-        const known = this.committed.find(base)
-        demand(
-          (known !== -1 && list.same(at, this.committed, known)) || base < mirror.logStart || mirror.damaged,
-          'CommittedIsFinal',
-          () => `${name} commits ${batchText(list, at)}; committed was ${batchText(this.committed, known)}`,
-        )
+      if (base >= this.committed.end) {
+        this.commit(list, at, epoch)
+        continue
       }
+      const known = this.committed.find(base)
+      demand(
+        (known !== -1 && list.same(at, this.committed, known)) || base < source.logStart || source.damaged,
+        'CommittedIsFinal',
+        () => `${name} commits ${batchText(list, at)}; committed was ${batchText(this.committed, known)}`,
+      )
     }
+    if (to > this.end) this.end = to
     const why = (): string => `${name} commits up to ${to} under epoch ${epoch}; ${partitionText(this.state)}`
     for (const id of inspection.maximalIsr) if (id !== mirror.node) this.mustHold(id, from, why)
     for (const id of this.state.isr) if (!inspection.maximalIsr.includes(id)) this.mustHold(id, from, why)
@@ -325,6 +332,17 @@ export class PartitionModel {
     for (const other of this.watches)
       if (other.leads > epoch)
         this.mustHold(other.mirror.node, from, () => `it leads epoch ${other.leads} when ${why()}`)
+  }
+
+  /** Whose log tells what the leader commits: its own, unless that cannot be read for damage and somebody else's can. */
+  private sourceOf({ mirror, replica }: ReplicaWatch): ReplicaMirror {
+    const { highWatermark, inspection } = replica.machine
+    if (mirror.list.end >= highWatermark) return mirror
+    for (const id of inspection.maximalIsr) {
+      const other = this.mirrors.get(id)
+      if (other !== undefined && other.list.end >= highWatermark && other.counts) return other
+    }
+    return mirror
   }
 
   private commit(list: BatchList, at: number, epoch: number): void {
@@ -362,7 +380,7 @@ export class PartitionModel {
   /** StrongIsr: whoever may be elected cleanly holds every committed record from `from` on, on its disk where brokers sync. */
   mustHold(id: number, from: number, why: () => string): void {
     const { committed } = this
-    if (committed.length === 0 || this.end <= from) return
+    if (committed.length === 0 || committed.end <= from) return
     const mirror = this.mirrors.get(id)
     demand(mirror !== undefined, 'StrongIsr', () => `${this.name}: n${id} holds nothing of [0,${this.end}); ${why()}`)
     if (!mirror.counts) return

@@ -103,16 +103,20 @@ export class ReplicaMirror {
     const { segments } = log.inspection
     let at = this.segmentBase === -1 ? 0 : segments.findLastIndex(({ baseOffset }) => baseOffset <= this.segmentBase)
     if (at < 0) at = 0
+    let problem: string | null = null
     for (; at < segments.length; at++) {
       const segment = segments[at] as (typeof segments)[number]
       if (segment.baseOffset !== this.segmentBase) {
         this.segmentBase = segment.baseOffset
         this.position = 0
       }
-      const problem = this.readSegment(segment.logPath, segment.size, check)
-      if (problem !== null) return problem
+      const found = this.readSegment(segment.logPath, segment.size, check)
+      problem ??= found
+      // What cannot be read is passed over: what is written behind it counts again.
+      this.position = segment.size
     }
     const { end } = this.list
+    if (problem !== null) return problem
     return this.list.length === 0 || end === log.endOffset
       ? null
       : `the files end at ${end}, the log at ${log.endOffset}`
@@ -125,18 +129,18 @@ export class ReplicaMirror {
     const bytes = this.scratch.subarray(0, length)
     const read = this.files.peek(this.node, path, this.position, bytes)
     if (read < length) return `${path} holds ${read} bytes after ${this.position}, ${length} were written`
+    let wrong: string | null = null
     let at = 0
     while (at < length) {
       if (length - at < BATCH_HEADER_BYTES) return `${path} ends in half a batch`
       const batch = batchBytes(bytes, at)
       if (batch < BATCH_HEADER_BYTES || at + batch > length)
         return `${path} holds no whole batch at ${this.position + at}`
-      if (check && !crcMatches(bytes, at)) return `the CRC of the batch at ${this.position + at} of ${path} is wrong`
+      if (check && !crcMatches(bytes, at)) wrong ??= `the CRC of the batch at ${this.position + at} of ${path} is wrong`
       const base = baseOffset(bytes, at)
       this.list.push({ base, next: nextOffset(bytes, at), epoch: leaderEpoch(bytes, at), crc: storedCrc(bytes, at) })
       at += batch
     }
-    this.position = size
-    return null
+    return wrong
   }
 }
