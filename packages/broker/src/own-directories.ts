@@ -1,4 +1,4 @@
-import type { Done, IoError, Uuid, World } from '@millrace/base'
+import { type Done, type IoError, LONG_MAX, parseWhole, type Uuid, type World } from '@millrace/base'
 import type { PartitionImage } from '@millrace/metadata'
 import {
   type CreateLog,
@@ -54,10 +54,11 @@ export class OwnDirectories {
     const { world, config } = host
     const { flushMode } = config
     const roundEnded = (): void => void host.counters.syncRounds++
+    const flush = flushInterval(config.properties)
     this.list = config.logDirs.map(
       ({ path, directoryId }) =>
         new OwnDirectory(
-          openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES, roundEnded }),
+          openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES, roundEnded, ...flush }),
         ),
     )
   }
@@ -234,6 +235,13 @@ export class OwnDirectories {
   private report({ path, clean }: OwnDirectory, logs: number): void {
     this.host.world.log.info({ directory: path, logs, clean }, 'directory opened')
   }
+}
+
+/** How long anything may stay unsynced in `pagecache` mode, where the operator sets a limit. */
+function flushInterval(properties: ReadonlyMap<string, string>): { backgroundFlushMs?: number } {
+  const name = ['log.flush.interval.ms', 'log.flush.scheduler.interval.ms'].find((key) => properties.has(key))
+  const backgroundFlushMs = name === undefined ? LONG_MAX : parseWhole(properties.get(name) ?? '')
+  return backgroundFlushMs > 0 && backgroundFlushMs < LONG_MAX ? { backgroundFlushMs } : {}
 }
 
 /** A failure that says nothing about the disk: it is full, or the process has too many files open. */

@@ -8,6 +8,7 @@ import {
   DEFAULT_LOG_CONFIG,
   type LogConfig,
   type LogDirectory,
+  type LogDirectoryOptions,
   type LogEvents,
   openLogDirectory,
   type OpenedLogs,
@@ -24,7 +25,7 @@ export interface BenchDirectory {
 /** A directory on the disk under DIR (the temporary folder unless given), or in memory. */
 export async function benchDirectory(
   kind: 'disk' | 'memory',
-  options: { roundEnded?: () => void } = {},
+  options: Partial<LogDirectoryOptions> = {},
 ): Promise<BenchDirectory> {
   const world = kind === 'disk' ? productionWorld({ logger: { level: 'error' } }) : memoryWorld({ name: 'bench' })
   const path = kind === 'disk' ? mkdtempSync(join(process.env['DIR'] ?? '/tmp', 'millrace-bench-')) : '/bench'
@@ -33,7 +34,7 @@ export async function benchDirectory(
   return { world, path, directory, remove: () => kind === 'disk' && rmSync(path, { recursive: true }) }
 }
 
-export function openDirectory(world: World, path: string, options: { roundEnded?: () => void } = {}): LogDirectory {
+export function openDirectory(world: World, path: string, options: Partial<LogDirectoryOptions> = {}): LogDirectory {
   return openLogDirectory(world, {
     path,
     directoryId: 'leJlINeBTOClbIlklGKT0w',

@@ -1,6 +1,6 @@
 import type { Done, Uuid } from '@millrace/base'
 import { type Checkpoints, type DirectoryCheckpoints } from './directory-checkpoints.ts'
-import { CLEAN_SHUTDOWN, folderName, isDeletedFolder, partitionOfFolder, strayFolderName } from './file-names.ts'
+import { CLEAN_SHUTDOWN, isDeletedFolder, partitionOfFolder, strayFolderName } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import type { LogChanges } from './journal-changes.ts'
 import { type FoundJournal, logKey, readJournal } from './journal-reading.ts'
@@ -152,14 +152,14 @@ export class DirectoryOpening {
     this.logs.push(log)
     const { changes, promised, recovered } = opened
     if (changes === null) {
-      if (recovered !== null) this.report(log, recovered, recovered.lostBytes)
+      if (recovered !== null) this.report(log, recovered, { lostBytes: recovered.lostBytes, promised })
       return done(null)
     }
     replayChanges(log, changes, promised.recoveryPoint, (error, { appended, dropped }) => {
       if (error !== null) return done(error)
       this.judge(log, promised)
-      const { lostBytes } = recovered as Recovered
-      this.report(log, recovered as Recovered, Math.max(0, lostBytes - appended) + dropped)
+      const lostBytes = Math.max(0, (recovered as Recovered).lostBytes - appended) + dropped
+      this.report(log, recovered as Recovered, { lostBytes, promised })
       done(null)
     })
   }
@@ -176,9 +176,10 @@ export class DirectoryOpening {
       log.quarantine(`at offset ${endOffset}, below the promised ${due}: the log ends there, and the journal`)
   }
 
-  private report(log: SegmentedLog, { detail }: Recovered, lostBytes: number): void {
+  private report(log: SegmentedLog, { detail }: Recovered, found: { lostBytes: number; promised: Promised }): void {
     const { topicId, partition, endOffset, quarantined } = log
-    const promised = this.found.highWatermarks.get(folderName(log.topic, partition)) ?? 0
+    const { lostBytes } = found
+    const promised = found.promised.highWatermark
     const fields = { path: log.folder, endOffset, lostBytes, detail }
     if (quarantined !== null) {
       this.directory.world.log.error({ ...fields, reason: quarantined }, 'log quarantined')

@@ -15,8 +15,10 @@ export interface JournalPiece {
  * follow. A truncation in the journal takes from the pieces first, so that what was appended and cut again is never looked for.
  */
 export class LogChanges {
-  /** The log began anew at this offset, and nothing of its files counts. */
-  restart: number | null = null
+  /** The log began at this offset: what checkpoints say of it may be of the one before. */
+  beginning: number | null = null
+  /** It began with the files of the one before, which count for nothing. */
+  emptied = false
   /** Of what the checkpoint had, only what ends at or below counts. */
   cut = Number.POSITIVE_INFINITY
   /** A truncation went below the watermark, to this offset: checkpoints may promise more than there was. */
@@ -32,19 +34,21 @@ export class LogChanges {
 
   /** Where the log ends; null when the journal does not say. */
   get end(): number | null {
-    return this.pieces.at(-1)?.end ?? (Number.isFinite(this.cut) ? this.cut : this.restart)
+    return this.pieces.at(-1)?.end ?? (Number.isFinite(this.cut) ? this.cut : this.beginning)
   }
 
   /** The next entry, of the file at `path`. */
   add(entry: FoundEntry, path: string): void {
     if (entry.op === 'append') return this.append(entry, path)
     if (entry.op === 'trim') this.start = Math.max(this.start, entry.from)
-    else if (entry.op === 'restart') this.beginAnew(entry.from)
+    else if (entry.op === 'restart' || entry.op === 'make') this.beginAt(entry.from, entry.op === 'restart')
     else this.truncate(entry.from, entry.op === 'lower')
   }
 
-  private beginAnew(offset: number): void {
-    this.restart = offset
+  private beginAt(offset: number, emptied: boolean): void {
+    this.beginning = offset
+    this.emptied = emptied
+    this.truncated = false
     this.start = offset
     this.cut = Number.POSITIVE_INFINITY
     this.lowered = Number.POSITIVE_INFINITY

@@ -32,12 +32,12 @@ const BATCH_PREFIX_BYTES = 21
 const MAX_HEADER_BYTES = 1024 * 1024
 
 /**
- * What an entry says: batches follow; the log was cut, maybe below its watermark; everything earlier of the log counts for nothing; the log
- * begins later.
+ * What an entry says: batches follow; the log was cut, maybe below its watermark; it was emptied, and goes on elsewhere; it begins later;
+ * or a log is about to be made, and everything earlier is of another one.
  */
-export type JournalOp = 'append' | 'truncate' | 'lower' | 'restart' | 'trim'
+export type JournalOp = 'append' | 'truncate' | 'lower' | 'restart' | 'trim' | 'make'
 
-const OPS: readonly JournalOp[] = ['append', 'truncate', 'lower', 'restart', 'trim']
+const OPS: readonly JournalOp[] = ['append', 'truncate', 'lower', 'restart', 'trim', 'make']
 
 /** Which log an entry is of: topic id and partition as they are written. */
 export const KEY_BYTES = 20

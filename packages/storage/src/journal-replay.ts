@@ -14,10 +14,9 @@ export interface Promised {
 /** What checkpoints promise of a log that the journal says this of: a truncation below the watermark takes promises back. */
 export function promisedAfter(promised: Promised, changes: LogChanges): Promised {
   const { recoveryPoint, highWatermark, logStart } = promised
-  const { restart, start, cut, lowered } = changes
-  // What checkpoints say of a log that began anew may be of the one before.
-  if (restart !== null)
-    return { recoveryPoint: restart, highWatermark: Math.min(highWatermark, restart, lowered), logStart: start }
+  const { beginning, start, cut, lowered } = changes
+  if (beginning !== null)
+    return { recoveryPoint: beginning, highWatermark: Math.min(highWatermark, beginning, lowered), logStart: start }
   return {
     recoveryPoint: Math.min(recoveryPoint, cut),
     highWatermark: Math.min(highWatermark, lowered),

@@ -129,7 +129,7 @@ export class Journal {
   }
 
   /** The log was cut or emptied, or begins at `from` now. */
-  changed(log: JournaledLog, op: Exclude<JournalOp, 'append'>, from: number = log.endOffset): void {
+  changed(log: JournaledLog, op: Exclude<JournalOp, 'append' | 'make'>, from: number = log.endOffset): void {
     this.add(log, { op, from, end: log.endOffset, bytes: 0, slab: null, at: 0, batches: [] })
   }
 
@@ -139,7 +139,7 @@ export class Journal {
     const nothing = { bytes: 0, slab: null, at: 0, batches: [] }
     // One that waits for itself waits for nobody else.
     this.notBeforeUs = 0
-    this.push({ key, op: 'restart', from: offset, end: offset, log: null, generation: 0, done, ...nothing })
+    this.push({ key, op: 'make', from: offset, end: offset, log: null, generation: 0, done, ...nothing })
   }
 
   /** Nothing waits to be written. */

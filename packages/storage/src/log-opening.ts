@@ -102,8 +102,8 @@ class Opening {
     )
     const promised = this.promised()
     if (this.listing.quarantined) return this.openQuarantined(epochs ?? new EpochHistory(), promised)
-    const restart = this.changes?.restart ?? null
-    if (restart !== null) return this.openAnew(restart, promised)
+    const { emptied, beginning } = this.changes ?? {}
+    if (emptied === true) return this.openAnew(beginning ?? 0, promised)
     const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
     const empty = segments.every(({ size }) => size === 0)

@@ -86,7 +86,10 @@ export class CrashDisk implements Disk {
 
   /** Loses what a power cut may lose; whoever was running must be killed first. */
   crash(random: TestRandom): void {
-    for (const change of this.pending) if (random.chance(60)) apply(this.durableTree, change)
+    const lost: NameChange[] = []
+    for (const change of this.pending)
+      if (random.chance(60) && !lost.some((before) => needs(change, before))) apply(this.durableTree, change)
+      else lost.push(change)
     this.pending = []
     for (const write of this.underWay) land(write, random)
     this.underWay.clear()
@@ -95,6 +98,18 @@ export class CrashDisk implements Disk {
       if (path !== '/' && !hasAncestors(this.durableTree, path)) this.durableTree.delete(path)
     this.tree = new Map(this.durableTree)
     for (const node of this.tree.values()) if (node !== 'folder') tear(node, random)
+  }
+
+  /** The worst of power cuts: nothing is left but what was synced, or written durably. */
+  loseUnsynced(): void {
+    this.pending = []
+    this.underWay.clear()
+    this.tree = new Map(this.durableTree)
+    for (const node of this.tree.values())
+      if (node !== 'folder') {
+        node.volatile = Buffer.from(node.durable)
+        node.size = node.durable.length
+      }
   }
 
   /** The process died but the machine lives on: nothing is lost, but what it was writing may be there or not. */
@@ -213,8 +228,11 @@ export class CrashDisk implements Disk {
         change.kind === 'rename'
           ? parent(change.from) === path || parent(change.to) === path
           : parent(change.path) === path
-      for (const change of this.pending) if (touches(change)) apply(this.durableTree, change)
-      this.pending = this.pending.filter((change) => !touches(change))
+      const synced = new Set(this.pending.filter(touches))
+      for (const change of [...this.pending].reverse())
+        if ([...synced].some((later) => needs(later, change))) synced.add(change)
+      for (const change of this.pending) if (synced.has(change)) apply(this.durableTree, change)
+      this.pending = this.pending.filter((change) => !synced.has(change))
     })
   }
 
@@ -248,8 +266,24 @@ export class CrashDisk implements Disk {
 
   private change(change: NameChange): void {
     apply(this.tree, change)
+    // What is pending in a folder goes with it, and is of nothing that takes its name.
+    if (change.kind === 'rename') this.pending = this.pending.map((before) => moved(before, change))
     this.pending.push(change)
   }
+}
+
+function moved(change: NameChange, { from, to }: { readonly from: string; readonly to: string }): NameChange {
+  const move = (path: string): string => (path.startsWith(`${from}/`) ? to + path.slice(from.length) : path)
+  if (change.kind === 'rename') return { ...change, from: move(change.from), to: move(change.to) }
+  return { ...change, path: move(change.path) }
+}
+
+/** Whether a change is of a folder that took the place of one that an earlier change renamed or removed: never seen without that one. */
+function needs(change: NameChange, before: NameChange): boolean {
+  if (before.kind === 'link' || change === before) return false
+  const gone = before.kind === 'rename' ? before.from : before.path
+  const path = change.kind === 'rename' ? change.to : change.path
+  return path === gone || path.startsWith(`${gone}/`)
 }
 
 function parent(path: string): string {
