@@ -8,9 +8,10 @@ import { drive } from '../kernel/drive.ts'
 import { guarded } from '../kernel/guard.ts'
 import { createSchedule } from '../kernel/schedule.ts'
 import { createNetwork } from '../network/sim-network.ts'
-import { type Life, type Operation, Violation } from '../seams.ts'
+import { type Life, type Operation, Violation, type Workload } from '../seams.ts'
 import { type AtlasOptions, createAtlas } from '../storage/atlas.ts'
 import { createSimStorage } from '../storage/sim-storage.ts'
+import { type UserLoadParts, UserWorkload } from '../user/user-workload.ts'
 import { createWorkload } from '../workload/workload.ts'
 import { hostOf } from './act.ts'
 import { Cluster } from './cluster.ts'
@@ -20,7 +21,7 @@ import { type Plan, propertiesOf } from './plan.ts'
 import { Recovery } from './recovery.ts'
 import { withoutDamage } from './found-damage.ts'
 import { countOperations, type RunReport, type ViolationReport } from './report.ts'
-import { asViolation, forbiddenEnd, tellEnd } from './ends.ts'
+import { asViolation, forbiddenEnd, stackOf, tellEnd } from './ends.ts'
 import { type NodeEnd, type NodeWatcher, SimNode } from './sim-node.ts'
 import { Story } from './story.ts'
 
@@ -43,7 +44,8 @@ export class Simulation implements NodeWatcher {
   private readonly atlas
   private readonly invariants
   private readonly cluster: Cluster
-  private readonly workload
+  private readonly workload: Workload
+  private readonly ownClients: boolean
   private readonly nemesis: Nemesis
   private readonly recovery: Recovery
   private readonly story: Story
@@ -52,8 +54,10 @@ export class Simulation implements NodeWatcher {
   private readonly processes = new Map<Life, number>()
   private violation: ViolationReport | null = null
 
-  constructor(plan: Plan) {
+  /** With `load`, a user's function takes the place of the plan's clients. */
+  constructor(plan: Plan, load: UserLoadParts['run'] | null = null) {
     this.plan = plan
+    this.ownClients = load === null
     this.random = new SeededRandom(`run/${plan.seed}`)
     this.schedule = createSchedule(this.random.fork('schedule'))
     const { schedule, random } = this
@@ -70,15 +74,7 @@ export class Simulation implements NodeWatcher {
       plan.nodes.map(({ id }) => this.newNode(id)),
       { schedule, network: this.network, atlas: this.atlas },
     )
-    this.workload = createWorkload(
-      { schedule, network: this.network, random: random.fork('clients') },
-      {
-        bootstrap: plan.nodes.filter(({ broker }) => broker).map(({ id }) => ({ host: hostOf(id), port: 9092 })),
-        clients: plan.clients.count,
-        topics: plan.clients.topics,
-        told: (operation) => this.clientTold(operation),
-      },
-    )
+    this.workload = this.newWorkload(load)
     this.recovery = new Recovery(this.cluster, this.atlas)
     const { network, cluster, atlas } = this
     this.nemesis = new Nemesis({
@@ -127,6 +123,7 @@ export class Simulation implements NodeWatcher {
 
   private async converge(lost: readonly number[]): Promise<void> {
     await this.waitUntil('liveness', () => unsettled(this.cluster.nodes, lost))
+    if (!this.ownClients) return
     const { nodes } = this.cluster
     const { history } = this.workload
     const { topics } = this.plan.clients
@@ -233,6 +230,20 @@ export class Simulation implements NodeWatcher {
 
   // Building and telling.
 
+  private newWorkload(load: UserLoadParts['run'] | null): Workload {
+    const { plan, schedule, network } = this
+    const bench = { schedule, network, random: this.random.fork('clients') }
+    const brokers = plan.nodes.filter(({ broker }) => broker)
+    const options = {
+      bootstrap: brokers.map(({ id }) => ({ host: hostOf(id), port: 9092 })),
+      told: (operation: Operation) => this.clientTold(operation),
+    }
+    if (load === null)
+      return createWorkload(bench, { ...options, clients: plan.clients.count, topics: plan.clients.topics })
+    const failed = (cause: unknown): void => this.broken(new Violation('workload', stackOf(cause)))
+    return new UserWorkload({ bench, options, brokers: brokers.length, run: load, failed })
+  }
+
   private newNode(id: number): SimNode {
     const { schedule, network, plan, atlas } = this
     const { driftPpm, wallOffsetMs } = plan.nodes.find((node) => node.id === id) ?? { driftPpm: 0, wallOffsetMs: 0 }
@@ -284,7 +295,10 @@ function atlasOptions({ nodes, clients }: Plan): AtlasOptions {
   return {
     brokers: nodes.filter(({ broker }) => broker).map(({ id }) => id),
     voters: nodes.filter(({ controller }) => controller).map(({ id }) => id),
-    minInsyncReplicas: Math.min(...clients.topics.map(({ minInSync }) => minInSync)),
+    minInsyncReplicas: Math.min(
+      ...clients.topics.map(({ minInSync }) => minInSync),
+      clients.topics.length === 0 ? 1 : Infinity,
+    ),
     failures: true,
     beyondRepair: false,
   }
