@@ -265,7 +265,8 @@ export class PartitionModel {
     for (let at = 0; at < this.committed.length; at++)
       if ((this.by[at] as number) < epoch) committedBefore = this.committed.nexts[at] as number
     if (epoch >= this.uncleanEpoch)
-      this.holds(watch, (at) => (this.by[at] as number) < epoch, 'LeaderCompleteness', `it leads epoch ${epoch}`)
+      for (let at = this.committed.above(mirror.logStart); at < this.committed.length; at++)
+        if ((this.by[at] as number) < epoch) this.holds(watch, at, 'LeaderCompleteness')
     const led: Leadership = {
       life: watch.life,
       highWatermark: Math.min(replica.machine.highWatermark, Math.max(this.end, mirror.logStart)),
@@ -361,20 +362,20 @@ export class PartitionModel {
       'FollowerKnowsCommitted',
       () => `the watermark of ${name} is ${highWatermark}, committed is ${this.end}`,
     )
-    const below = (at: number): boolean =>
-      (this.committed.nexts[at] as number) > from && (this.committed.nexts[at] as number) <= highWatermark
-    this.holds(watch, below, 'FollowerKnowsCommitted', `its watermark is ${highWatermark}`)
+    const { nexts } = this.committed
+    let at = this.committed.above(Math.max(from, mirror.logStart))
+    for (; at < nexts.length && (nexts[at] as number) <= highWatermark; at++)
+      this.holds(watch, at, 'FollowerKnowsCommitted')
   }
 
   // Who must hold what was committed.
 
-  private holds(watch: ReplicaWatch, which: (at: number) => boolean, invariant: string, why: string): void {
-    const { mirror } = watch
-    for (let at = this.committed.above(mirror.logStart); at < this.committed.length; at++) {
-      if (!which(at)) continue
-      const missing = this.missing(mirror, at)
-      demand(missing === null || mirror.damaged, invariant, () => `${watch.name} holds ${missing ?? ''}; ${why}`)
-    }
+  private holds({ mirror, replica, name }: ReplicaWatch, at: number, invariant: string): void {
+    const missing = this.missing(mirror, at)
+    if (missing === null) return
+    const { role, leaderEpoch, highWatermark } = replica.machine
+    const as = `as ${role} of epoch ${leaderEpoch} with watermark ${highWatermark}`
+    demand(mirror.damaged, invariant, () => `${name} holds ${missing}, ${as}`)
   }
 
   /** StrongIsr: whoever may be elected cleanly holds every committed record from `from` on, on its disk where brokers sync. */
