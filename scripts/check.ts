@@ -1,5 +1,5 @@
-// The one check: types, lint, format, layers, then the tests. Every step runs even when an earlier one failed, so
-// that one run tells everything. `--all` is what `npm test` runs; without it the same steps run.
+// The one check: types, lint, format, layers, the tests, then whole clusters under faults. Every step runs even when
+// an earlier one failed, so that one run tells everything. `--all` is what `npm test` runs; without it the same steps run.
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -31,12 +31,18 @@ async function types(): Promise<boolean> {
   return good
 }
 
+/** Fixed seeds: what is not the change's fault does not fail it. Fresh ones run where changes land. */
+function simulation(): Promise<boolean> {
+  return command(process.execPath, [join(root, 'packages', 'sim', 'src', 'cli.ts'), '--first', '1', '--seeds', '20'])
+}
+
 const steps: readonly Step[] = [
   { name: 'types', run: types },
   { name: 'lint', run: () => command(bin('oxlint'), ['--type-aware', '--deny-warnings']) },
   { name: 'format', run: () => command(bin('oxfmt'), ['--check', '.']) },
   { name: 'layers', run: () => command(process.execPath, [join(root, 'scripts', 'layers.ts')]) },
   { name: 'tests', run: () => command(bin('vitest'), ['run']) },
+  { name: 'simulation', run: simulation },
 ]
 
 const failed: string[] = []
