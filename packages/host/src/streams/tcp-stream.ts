@@ -55,11 +55,11 @@ export class TcpStream implements ByteStream {
     }
     const { socket } = this
     const last = parts.length - 1
-    socket.cork()
+    if (last > 0) socket.cork()
     for (let at = 0; at < last; at++) socket.write(parts[at] as Uint8Array)
     // Node calls back in a later turn, and for a socket that was destroyed, too.
     socket.write(parts[last] as Uint8Array, written)
-    socket.uncork()
+    if (last > 0) socket.uncork()
     if (socket.writableLength > HIGH_WATER_BYTES) this.full = true
     return !this.full
   }
