@@ -142,9 +142,10 @@ class RunningNode implements Node {
     const known = this.directories.map((directory) => ({ ...directory, clusterId: id }))
     if (this.directories.every(({ clusterId }) => clusterId === id)) return
     this.directories = known
-    Promise.all(known.map((directory) => writeMeta(this.world, directory, this.config.nodeId))).catch(
-      (error: unknown) => this.world.fatal('disk-failed', error),
-    )
+    const { timers } = this.world
+    // In an event of its own: what ends the node may throw, and nobody waits for this promise.
+    const failed = (error: unknown): unknown => timers.after(0, () => this.world.fatal('disk-failed', error))
+    Promise.all(known.map((directory) => writeMeta(this.world, directory, this.config.nodeId))).catch(failed)
   }
 
   private directory(path: string): FormattedDirectory {
