@@ -71,7 +71,9 @@ export class SimDisk implements Disk {
     // A process that dies over the removal of a folder leaves some of what was in it.
     const abandon = (random: Random): void => {
       if (!(machine.names.find(path) instanceof Folder)) return
-      machine.unnamed(machine.names.remove(path, machine.wallMs, random.below(8)))
+      const names = random.below(8)
+      machine.schedule.note(`abandoned removal of ${path}`, names)
+      machine.unnamed(machine.names.remove(path, machine.wallMs, names))
     }
     machine.begin(this.life, done, { work, abandon })
   }
@@ -103,6 +105,7 @@ export class SimDisk implements Disk {
 
   private empty(content: FileContent): void {
     const { machine } = this
+    machine.schedule.note('empty', content.id)
     if (content.named) machine.usedBytes -= content.size
     content.resize(0)
     content.modifiedMs = machine.wallMs

@@ -162,6 +162,8 @@ export class SimFile implements File {
     const grows = at + written.length - content.size
     if (written.length === 0 || (grows > 0 && content.named && grows > machine.freeBytes)) return
     if (grows > 0 && content.named) machine.usedBytes += grows
+    machine.schedule.note('write in part', content.id)
+    machine.schedule.note('bytes', written)
     content.write(at, written)
   }
 
