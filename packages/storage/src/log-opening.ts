@@ -206,11 +206,18 @@ class Opening {
   private recover(segments: Segment[], epochs: EpochHistory | null, promised: Promised): void {
     const { world, files, reaper, flushMode } = this.request
     const journaled = this.changes !== null
-    const log = { folder: this.folder, segments, epochs, journaled, ...promised }
+    const unsyncedFrom = this.unsyncedFrom(promised)
+    const log = { folder: this.folder, segments, epochs, journaled, unsyncedFrom, ...promised }
     recoverLog({ disk: world.disk, files, reaper, flushMode, ...log }, (error, recovered) => {
       if (error !== null) return this.failed(error)
       this.finish(segments, { ...promised, endOffset: recovered.endOffset, epochs: recovered.epochs }, recovered)
     })
+  }
+
+  /** What the journal holds no more was synced before the journal let go of it. */
+  private unsyncedFrom({ recoveryPoint }: Promised): number {
+    const piece = this.changes?.pieces.find(({ end }) => end > recoveryPoint)
+    return Math.max(recoveryPoint, piece?.from ?? 0)
   }
 
   private finish(

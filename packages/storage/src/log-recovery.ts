@@ -28,6 +28,8 @@ export interface RecoveryRequest {
   readonly highWatermark: number
   /** The journal has what follows the recovery point, and is replayed next: nothing of that part is missed here. */
   readonly journaled: boolean
+  /** From this offset on it is not known that bytes are on disk, even if they can be read. */
+  readonly unsyncedFrom: number
 }
 
 export interface Recovered {
@@ -58,6 +60,8 @@ class Recovery {
   private next: number
   private detail = ''
   private sawBatch = false
+  /** Where what may not be on disk begins; null until the walk has come there. */
+  private unsynced: { readonly segment: Segment; readonly position: number } | null = null
   private cacheDoubted = false
 
   constructor(request: RecoveryRequest, done: Done<Recovered>) {
@@ -129,6 +133,7 @@ class Recovery {
       this.detail = `offset ${base} is not of this segment`
     if (this.detail !== '') return false
     this.sawBatch = true
+    if (base >= this.request.unsyncedFrom) this.unsynced ??= { segment, position }
     if (epoch > this.epochs.lastEpoch) this.epochs.assign(epoch, base)
     if (position === 0) segment.firstTimestamp = maxTimestamp(bytes, at)
     const last = lastOffset(bytes, at) - segment.baseOffset
@@ -151,7 +156,9 @@ class Recovery {
       if (position !== null) lostBytes = this.cut(at, position)
       this.settle()
     } catch (error) {
-      return this.failed(error)
+      // The disk takes no writes: that says nothing about what the log holds.
+      if (!(error instanceof IoError)) throw error
+      return this.done(error, this.outcome(null, lostBytes))
     }
     this.sync((error) => {
       if (error === null) this.finish(null, lostBytes)
@@ -194,8 +201,8 @@ class Recovery {
     const { segments, disk } = this.request
     const last = segments.at(-1) as Segment
     for (const segment of segments.slice(this.firstWalked)) {
-      if (segment !== last) segment.index.finish()
       try {
+        if (segment !== last) segment.index.finish()
         segment.index.spill(disk)
       } catch (error) {
         // An index is a cache: entries stay in memory, and a file that lacks them is remade when it is needed.
@@ -215,11 +222,29 @@ class Recovery {
       })
     inOrder(
       [
+        (ended) => this.writeOver(ended),
         (ended) => eachLimited(segments.slice(this.firstWalked), 1, syncOne, ended),
         (ended) => disk.syncDir(folder, ended),
       ],
       done,
     )
+  }
+
+  /**
+   * Bytes that an earlier process wrote and failed to sync can be read like any others, and no sync writes them again: the kernel takes
+   * their pages for clean. So what is not known to be on disk is written over with itself. Page-cache mode promises nothing that needs it.
+   */
+  private writeOver(done: Done<void>): void {
+    const { segments, disk, flushMode } = this.request
+    const { unsynced } = this
+    if (unsynced === null || flushMode !== 'fsync') return done(null)
+    const first = segments.indexOf(unsynced.segment)
+    const writeOne = (segment: Segment, ended: Done<void>): void => {
+      const from = segment === unsynced.segment ? unsynced.position : 0
+      if (from >= segment.size) ended(null)
+      else writeOverItself(disk, segment.logPath, { from, to: segment.size }, ended)
+    }
+    eachLimited(first < 0 ? [] : segments.slice(first), 1, writeOne, done)
   }
 
   private finish(quarantined: string | null, lostBytes: number): void {
@@ -235,4 +260,29 @@ class Recovery {
     if (!(error instanceof IoError)) throw error
     this.finish(error.message, 0)
   }
+}
+
+/** Bytes that are written over at once. */
+const REWRITE_BYTES = 1024 * 1024
+
+/** Reads a part of a file and writes it where it was, on disk when `done` is called. */
+function writeOverItself(
+  disk: Disk,
+  path: string,
+  { from, to }: { readonly from: number; readonly to: number },
+  done: Done<void>,
+): void {
+  disk.open(path, 'overwrite', (error, file) => {
+    if (error !== null) return done(error)
+    const end: Done<void> = (failed) => file.close((unclosed) => done(failed ?? unclosed))
+    const step = (at: number): void => {
+      if (at >= to) return end(null)
+      const into = new Uint8Array(Math.min(REWRITE_BYTES, to - at))
+      file.read(at, into, (unread, count) => {
+        if (unread !== null || count === 0) return end(unread)
+        file.writeAt(at, [into.subarray(0, count)], (failed) => (failed === null ? step(at + count) : end(failed)))
+      })
+    }
+    step(from)
+  })
 }
