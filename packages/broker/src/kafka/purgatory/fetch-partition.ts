@@ -81,6 +81,9 @@ export class FetchPartition extends PartitionWaiter implements FetchedPartition 
     this.parts = this.bytes === 0 ? slice.parts : [...this.parts, ...slice.parts]
     this.bytes += slice.bytes
     this.nextOffset = slice.nextOffset
+    // The watermark may have risen between the look and the read: an answer never holds more than the watermark that it tells.
+    this.highWatermark = Math.max(this.highWatermark, slice.nextOffset)
+    this.lastStableOffset = Math.max(this.lastStableOffset, slice.nextOffset)
   }
 
   get roomLeft(): number {
