@@ -3,26 +3,9 @@ import { nextOffset } from '@millrace/records'
 import type { DiskSpace } from './disk-space.ts'
 import { JournalCheckpoints } from './journal-checkpoints.ts'
 import { type GroupPlace, JournalFiles } from './journal-files.ts'
-import {
-  encodeGroupHeader,
-  headerBytes,
-  type JournalEntry,
-  type JournalOp,
-  LIFE_BYTES,
-  paddedBytes,
-} from './journal-format.ts'
-import type { Chunk, Slab, TailCache } from './tail-cache.ts'
-import type { Generation } from './types.ts'
-
-/** A log as the journal sees it. */
-export interface JournaledLog {
-  readonly journalKey: Uint8Array
-  readonly endOffset: number
-  readonly generation: Generation
-  readonly closed: boolean
-  /** Everything below `end` is in the journal, which is on disk. */
-  becameDurable(end: number): void
-}
+import { headerBytes, type JournalOp, LIFE_BYTES } from './journal-format.ts'
+import { type Group, groupCount, groupOf, type JournaledLog, MAX_GROUP_ENTRIES, type Pending } from './journal-group.ts'
+import type { Chunk, TailCache } from './tail-cache.ts'
 
 export interface JournalOptions {
   readonly world: World
@@ -38,9 +21,6 @@ export interface JournalOptions {
   readonly checkpoint: (done: Done<void>) => void
 }
 
-/** A group takes at most so many bytes and entries, so that nobody waits for too many others; what is left over is the next group. */
-const MAX_GROUP_BYTES = 4 * 1024 * 1024
-const MAX_GROUP_ENTRIES = 1024
 /** An append is divided into entries of about this size, which a replay takes one at a time. */
 const ENTRY_BYTES = 1024 * 1024
 /** What a full disk refused is tried again after this. */
@@ -49,26 +29,6 @@ const RETRY_US = 1_000_000
 const SPACING_US = 2_000
 /** When nothing was written for so long, waiting longer adds nothing to a group: whoever writes waits for it. */
 const QUIET_US = 1_000
-
-/** What waits to be written. */
-interface Pending extends JournalEntry {
-  readonly log: JournaledLog | null
-  readonly generation: Generation
-  /** Its batches: `bytes` bytes of a pinned slab from `at` on, or the appender's own buffers. */
-  readonly slab: Slab | null
-  readonly at: number
-  readonly batches: readonly Uint8Array[]
-  readonly done: Done<void> | null
-}
-
-interface Group {
-  readonly entries: readonly Pending[]
-  readonly number: number
-  readonly firstNeeded: number
-  /** In the file, with the padding. */
-  readonly bytes: number
-  readonly parts: readonly Uint8Array[]
-}
 
 /**
  * What makes appends durable: one journal for all logs of a directory. Every change of a log goes to its segments in the page cache, and
@@ -116,16 +76,23 @@ export class Journal {
   // oxlint-disable-next-line max-params -- the append path.
   appended(log: JournaledLog, from: number, batches: readonly Uint8Array[], copy: Chunk | null): void {
     const slab = copy?.slab ?? null
-    let [begin, at, bytes, first] = [from, copy?.at ?? 0, 0, 0]
-    batches.forEach((batch, index) => {
+    let at = copy?.at ?? 0
+    let begin = from
+    let bytes = 0
+    let first = 0
+    for (let index = 0; index < batches.length; index++) {
+      const batch = batches[index] as Uint8Array
       bytes += batch.length
-      if (index + 1 < batches.length && bytes + (batches[index + 1] as Uint8Array).length <= ENTRY_BYTES) return
+      if (bytes + (batches[index + 1]?.length ?? ENTRY_BYTES) <= ENTRY_BYTES) continue
       const end = nextOffset(batch, 0)
       if (slab !== null) this.options.tails.pin(slab)
       const own = slab === null ? batches.slice(first, index + 1) : []
       this.add(log, { op: 'append', from: begin, end, bytes, slab, at, batches: own })
-      ;[begin, at, bytes, first] = [end, at + bytes, 0, index + 1]
-    })
+      begin = end
+      at += bytes
+      bytes = 0
+      first = index + 1
+    }
   }
 
   /** The log was cut or emptied, or begins at `from` now. */
@@ -208,10 +175,9 @@ export class Journal {
   }
 
   private readonly write = (): void => {
-    this.timer?.cancel()
-    this.timer = null
     this.asked = false
     if (this.writing || this.ended || this.pending.length === 0) return
+    this.timer?.cancel()
     this.writing = true
     this.notBeforeUs = this.options.world.clock.monotonicUs() + SPACING_US
     this.writeGroup(this.takeGroup())
@@ -219,19 +185,11 @@ export class Journal {
 
   private takeGroup(): Group {
     const { pending } = this
-    let [count, payloadBytes] = [0, 0]
-    for (const { bytes } of pending) {
-      if (count === MAX_GROUP_ENTRIES || (count > 0 && payloadBytes + bytes > MAX_GROUP_BYTES)) break
-      count++
-      payloadBytes += bytes
-    }
+    const count = groupCount(pending)
     const entries = count === pending.length ? pending : pending.slice(0, count)
     this.pending = count === pending.length ? [] : pending.slice(count)
     const head = { life: this.life, number: this.nextNumber++, firstNeeded: this.checkpoints.firstNeeded }
-    const payload = payloadOf(entries)
-    const header = this.header.subarray(0, headerBytes(count))
-    encodeGroupHeader(header, head, entries, payload)
-    return { entries, ...head, bytes: paddedBytes(header.length + payloadBytes), parts: [header, ...payload] }
+    return groupOf(head, entries, this.header)
   }
 
   private writeGroup(group: Group): void {
@@ -309,27 +267,4 @@ export class Journal {
     this.waiting = []
     for (const done of waiting) done(error)
   }
-}
-
-/** The batches of the entries, in as few parts as they lie in. */
-function payloadOf(entries: readonly Pending[]): Uint8Array[] {
-  const parts: Uint8Array[] = []
-  let open: { slab: Slab; from: number; to: number } | null = null
-  const close = (): void => {
-    if (open !== null) parts.push(open.slab.bytes.subarray(open.from, open.to))
-    open = null
-  }
-  for (const { slab, at, bytes, batches } of entries) {
-    if (bytes === 0) continue
-    if (slab === null) {
-      close()
-      parts.push(...batches)
-    } else if (open !== null && open.slab === slab && open.to === at) open.to += bytes
-    else {
-      close()
-      open = { slab, from: at, to: at + bytes }
-    }
-  }
-  close()
-  return parts
 }

@@ -85,6 +85,12 @@ export class LogReads {
     return null
   }
 
+  peek(from: number, maxBytes: number, below: number): LogSlice | null {
+    const { log } = this
+    if (this.refusal(from) !== null) return null
+    return log.tail.peek(from, maxBytes, Math.min(below, log.endOffset))
+  }
+
   private refusal(from: number): IoError | null {
     const { log } = this
     if (log.closed) return new IoError('ECLOSED', log.folder, 'the log is closed')

@@ -161,6 +161,10 @@ export class SegmentedLog implements PartitionLog {
     return this.reads.read(from, maxBytes, below, done, memory)
   }
 
+  peek(from: number, maxBytes: number, below: number): LogSlice | null {
+    return this.reads.peek(from, maxBytes, below)
+  }
+
   truncate(offset: number): void {
     this.checkServed()
     this.cuts.truncate(offset)

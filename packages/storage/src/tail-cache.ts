@@ -179,6 +179,13 @@ export class LogTail {
   /** A copy of what the cache holds from `from` on, or null when it does not hold that offset. */
   // oxlint-disable-next-line max-params -- what, how much, up to where, and where to.
   read(from: number, maxBytes: number, below: number, memory: ReadMemory = OWN_MEMORY): LogSlice | null {
+    const slice = this.peek(from, maxBytes, below)
+    if (slice === null || slice.bytes === 0) return slice
+    return { ...slice, parts: [joined(slice.parts, memory.take(slice.bytes))] }
+  }
+
+  /** The same where it lies in the cache, which takes it back with the next append. */
+  peek(from: number, maxBytes: number, below: number): LogSlice | null {
     let at = this.chunkOf(from)
     if (at === null) return null
     const regions: Uint8Array[] = []
@@ -190,8 +197,7 @@ export class LogTail {
       if (found.bytes > before) regions.push(chunk.slab.bytes.subarray(end - (found.bytes - before), end))
       if (end < chunk.end) break
     }
-    const { bytes, nextOffset: next } = found
-    return { parts: bytes === 0 ? [] : [joined(regions, memory.take(bytes))], bytes, nextOffset: next }
+    return { parts: regions, bytes: found.bytes, nextOffset: found.nextOffset }
   }
 
   /** Called by the cache: its oldest chunk of this log is gone. */

@@ -100,6 +100,11 @@ export interface PartitionLog {
   // oxlint-disable-next-line max-params -- what, how much, up to where, where to, for whom.
   read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory?: ReadMemory): LogSlice | null
   /**
+   * The same from the tail cache alone, without a copy: the parts lie in the cache's own memory and are good until anything is appended
+   * to any log of the directory. Null where the cache does not hold `from`, or the log is not to be read.
+   */
+  peek(from: number, maxBytes: number, below: number): LogSlice | null
+  /**
    * Removes everything at and above `offset`, and the whole batch that contains it; raises the generation; durable before the next
    * durable report. Throws `IoError`.
    */

@@ -87,4 +87,37 @@ describe('files that were changed at random', () => {
     expect([found.logs[0]?.quarantined, found.torn[0]?.lostBytes]).toEqual([null, (64 << 20) - at])
     expect(found.logs[0]?.endOffset).toBe(nextOffset(node.content, 0))
   })
+
+  it('in the journal give what was durable, a part of it where the last write is torn, or the typed error', () => {
+    const outcomes = new Set<string>()
+    for (let seed = 1; seed <= 300; seed++) {
+      const random = new TestRandom(seed)
+      const opened = openDirectory(new SimWorld(seed), { journalFileBytes: 32 * 1024 })
+      const { log, reports } = createLog(opened)
+      for (let i = 0; i < 20; i++) {
+        log.append([batchAt({ at: i, bytes: 300 })], 0)
+        opened.world.until(() => reports.durableEnd === i + 1)
+      }
+      opened.world.kill()
+      const { disk } = opened.world
+      disk.loseUnsynced()
+      const files = disk.paths().filter((path) => path.includes('/journal-'))
+      const node = disk.file(files[random.below(files.length)]!)
+      const at = random.below(Math.max(1, node.size))
+      if (random.chance(20)) node.resize(node.size + random.below(9000))
+      else node.content.fill(random.below(256), at, Math.min(node.size, at + 1 + random.below(64)))
+      try {
+        const { found } = openDirectory(new SimWorld(seed + 1000, disk))
+        const [after] = found.logs
+        expect(after?.quarantined).toBeNull()
+        outcomes.add(after?.endOffset === 20 ? 'whole' : 'torn')
+        // Only the last group of the last file may look as if it was being written.
+        expect(after?.endOffset).toBeGreaterThanOrEqual(19)
+      } catch (error) {
+        if (!(error instanceof IoError)) throw error
+        outcomes.add(error.code)
+      }
+    }
+    expect([...outcomes].toSorted()).toEqual(['EIO', 'torn', 'whole'])
+  })
 })

@@ -38,7 +38,7 @@ const BUGS: Readonly<Record<string, () => void>> = {
         function (this: { report(group: object): void }, group: { entries: object[] }) {
           this.report({ entries: group.entries.map((entry) => ({ ...entry, slab: null, done: null })) })
           right.call(this as never, group as never)
-        } as unknown as Method,
+        },
     ),
   'a file used again before its checkpoint': () =>
     plant(
@@ -47,9 +47,9 @@ const BUGS: Readonly<Record<string, () => void>> = {
       () =>
         function (this: { firstNeeded: number; nextNumber(): number }) {
           this.firstNeeded = this.nextNumber()
-        } as unknown as Method,
+        },
     ),
-  'a checkpoint without a sync of the segments': () => plant(SyncScheduler, 'sync', () => succeed as unknown as Method),
+  'a checkpoint without a sync of the segments': () => plant(SyncScheduler, 'sync', () => succeed),
   'a sync that is told of and not made': () =>
     plant(
       LogSync,
@@ -57,10 +57,10 @@ const BUGS: Readonly<Record<string, () => void>> = {
       (right) =>
         function (this: LogSync) {
           return { ...(right.call(this as never) as SyncWork), run: succeed }
-        } as unknown as Method,
+        },
     ),
   'what an earlier journal left taken for new': () =>
-    plant(TestRandom, 'fill', () => ((into: Uint8Array) => into.fill(7)) as unknown as Method),
+    plant(TestRandom, 'fill', () => (into: Uint8Array) => into.fill(7)),
   'a truncation that the journal does not have': () => plant(Journal, 'changed', () => () => undefined),
   'memory used again before it was written': () => {
     plant(TailCache, 'pin', () => () => undefined)
@@ -73,17 +73,13 @@ const BUGS: Readonly<Record<string, () => void>> = {
             this as never,
             { entries: group.entries.map((entry) => ({ ...entry, slab: null })) } as never,
           )
-        } as unknown as Method,
+        },
     )
   },
   'a journal forgotten before what was replayed is synced': () =>
-    plant(DirectoryOpening, 'settleReplayed', () => succeed as unknown as Method),
+    plant(DirectoryOpening, 'settleReplayed', () => succeed),
   'a log made without a word of it in the journal': () =>
-    plant(
-      Journal,
-      'begins',
-      () => ((_key: unknown, _offset: unknown, done: Done<void>) => done(null)) as unknown as Method,
-    ),
+    plant(Journal, 'begins', () => (_key: unknown, _offset: unknown, done: Done<void>) => done(null)),
 }
 
 describe('the seeded lives find', () => {
