@@ -1,4 +1,5 @@
 import type { Disk, Done, File, World } from '@millrace/base'
+import { crc32c } from '@millrace/records'
 import { journalFileName, JOURNAL_LIFE, slotOfName } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import { LIFE_BYTES } from './journal-format.ts'
@@ -142,14 +143,21 @@ export interface FoundJournal {
 
 /** Makes another journal the one that counts: `done` once no group of an earlier one is ever replayed again. */
 export function replaceLife(disk: Disk, path: string, life: Uint8Array): (done: Done<void>) => void {
-  return replaceSmallFile(disk, path, JOURNAL_LIFE, new TextEncoder().encode(`0\n${hex(life)}\n`))
+  return replaceSmallFile(disk, path, JOURNAL_LIFE, new TextEncoder().encode(lifeText(life)))
 }
 
 /** Null for bytes that tell no life. */
 export function parseLife(bytes: Uint8Array): Uint8Array | null {
-  const digits = /^0\n([0-9a-f]{32})\n$/.exec(new TextDecoder().decode(bytes))?.[1]
+  const text = new TextDecoder().decode(bytes)
+  const digits = /^0\n([0-9a-f]{32})\n/.exec(text)?.[1]
   if (digits === undefined) return null
-  return Uint8Array.from({ length: LIFE_BYTES }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16))
+  const life = Uint8Array.from({ length: LIFE_BYTES }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16))
+  return text === lifeText(life) ? life : null
+}
+
+/** With a CRC: a life that is another one by a flipped bit would make all of a journal count for nothing, unseen. */
+function lifeText(life: Uint8Array): string {
+  return `0\n${hex(life)}\n${crc32c(life).toString(16).padStart(8, '0')}\n`
 }
 
 /** Ends the journal of a directory that is to have none; until it is gone another life says that nothing of it counts. */
