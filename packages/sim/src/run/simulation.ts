@@ -6,6 +6,7 @@ import { createInvariants } from '../invariants/invariants.ts'
 import { SimClock } from '../kernel/clock.ts'
 import { drive } from '../kernel/drive.ts'
 import { guarded } from '../kernel/guard.ts'
+import { LifeEnded } from '../kernel/life.ts'
 import { createSchedule } from '../kernel/schedule.ts'
 import { createNetwork } from '../network/sim-network.ts'
 import { type Life, type Operation, Violation, type Workload } from '../seams.ts'
@@ -89,10 +90,16 @@ export class Simulation implements NodeWatcher {
 
   async run(storyLines: number): Promise<RunReport> {
     const started = performance.now()
+    const rejected = (reason: unknown): void => this.rejected(reason)
+    process.on('unhandledRejection', rejected)
     try {
       await guarded(() => this.phases())
     } catch (error) {
       this.broken(asViolation(error))
+    } finally {
+      // What was rejected last is told when the event loop gets to it.
+      await new Promise((resolve) => setImmediate(resolve))
+      process.off('unhandledRejection', rejected)
     }
     return this.report(performance.now() - started, storyLines)
   }
@@ -260,6 +267,11 @@ export class Simulation implements NodeWatcher {
       wallMs: () => clock.wallMs(),
     })
     return new SimNode({ id, host: hostOf(id), config, storage, clock, random }, { schedule, network }, this)
+  }
+
+  /** A process would have ended here. One that ended itself inside of a promise has ended already. */
+  private rejected(reason: unknown): void {
+    if (!(reason instanceof LifeEnded)) this.broken(new Violation('unhandled-rejection', stackOf(reason)))
   }
 
   private broken(violation: Violation): void {

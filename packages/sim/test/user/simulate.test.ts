@@ -32,6 +32,22 @@ describe('a workload of a user', () => {
     })
   }, 60_000)
 
+  it('makes a violation of a rejection that nobody handles', async () => {
+    const report = await simulate({
+      seed: 1,
+      nodes: 1,
+      faults: false,
+      async workload(cluster) {
+        void Promise.reject(new Error('forgotten'))
+        await cluster.sleep(1_000)
+      },
+    })
+    expect(report.violation).toMatchObject({
+      invariant: 'unhandled-rejection',
+      detail: expect.stringContaining('forgotten'),
+    })
+  }, 60_000)
+
   it('may not wait for ever', async () => {
     const report = await simulate({ seed: 1, nodes: 1, faults: false, workload: () => new Promise(() => undefined) })
     expect(report.violation?.invariant).toBe('clients-come-to-an-end')
