@@ -1,30 +1,20 @@
 import { type Done, IoError, type Uuid, type World } from '@millrace/base'
-import { encodeCleanShutdown, encodePartitionMetadata } from './checkpoint-text.ts'
+import { encodeCleanShutdown } from './checkpoint-text.ts'
 import { DirectoryCheckpoints } from './directory-checkpoints.ts'
 import { DirectoryOpening } from './directory-opening.ts'
 import { DiskSpace } from './disk-space.ts'
-import { EpochHistory } from './epoch-history.ts'
-import {
-  CLEAN_SHUTDOWN,
-  deletedFolderName,
-  folderName,
-  PARTITION_METADATA,
-  segmentFileName,
-  STRAY,
-  strayFolderName,
-} from './file-names.ts'
+import { CLEAN_SHUTDOWN, deletedFolderName, folderName, STRAY, strayFolderName } from './file-names.ts'
 import { inOrder } from './flow.ts'
 import { FolderSync } from './folder-sync.ts'
 import { IndexCache } from './index-cache.ts'
 import { Journal } from './journal.ts'
 import { JOURNAL_FILE_BYTES, removeJournal, replaceLife, retireJournal } from './journal-files.ts'
-import { journalKey } from './journal-format.ts'
 import { listSlots } from './journal-reading.ts'
+import { createLog } from './log-creation.ts'
 import type { LogServices } from './log-services.ts'
 import { OpenFiles } from './open-files.ts'
-import { SegmentedLog } from './partition-log.ts'
+import type { SegmentedLog } from './partition-log.ts'
 import { Reaper } from './reaper.ts'
-import { Segment } from './segment.ts'
 import { replaceSmallFile } from './small-file.ts'
 import { SyncScheduler } from './sync-scheduler.ts'
 import { TailCache } from './tail-cache.ts'
@@ -168,51 +158,12 @@ class FileLogDirectory implements LogDirectory, LogServices {
   }
 
   private createNow(request: CreateLog, done: Done<PartitionLog>): void {
-    const { topic, topicId, partition, startOffset } = request
-    const { disk, clock } = this.world
-    const folder = `${this.path}/${folderName(topic, partition)}`
-    const segment = Segment.empty(folder, startOffset, clock.wallMs())
-    segment.writable = true
-    const makeSegment = (ended: Done<void>): void =>
-      disk.open(`${folder}/${segmentFileName(startOffset, 'log')}`, 'create', (error, file) => {
-        if (error === null) this.files.keep(segment, file)
-        ended(error)
-      })
-    const { journal } = this
-    const steps = [
-      // First, or what the journal has of an earlier log of the same partition would come back into this one.
-      (ended: Done<void>) =>
-        journal === null ? ended(null) : journal.begins(journalKey(topicId, partition), startOffset, ended),
-      (ended: Done<void>) => disk.mkdir(folder, ended),
-      makeSegment,
-      // Syncs the folder too, and so the segment's name.
-      replaceSmallFile(disk, folder, PARTITION_METADATA, encodePartitionMetadata(topicId)),
-      (ended: Done<void>) => this.names.sync(ended),
-    ]
-    inOrder(steps, (error) => {
-      const refused = error ?? this.refusal(folderName(topic, partition))
+    createLog(this, this.names, request, (error, log) => {
+      const refused = error ?? this.refusal(folderName(request.topic, request.partition))
       if (refused !== null) {
-        this.files.close(segment)
+        if (error === null) log.release()
         return done(refused, NO_LOG)
       }
-      const log = new SegmentedLog(
-        this,
-        {
-          topic,
-          topicId,
-          partition,
-          folder,
-          segments: [segment],
-          epochs: new EpochHistory(),
-          logStart: startOffset,
-          endOffset: startOffset,
-          durableEnd: startOffset,
-          highWatermark: startOffset,
-          quarantined: null,
-        },
-        request.config,
-      )
-      log.attach(request.events)
       this.adopt(log)
       done(null, log)
     })
