@@ -61,9 +61,11 @@ async function main(): Promise<boolean> {
 
 function number(name: string, text: string): number {
   const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  process.stderr.write(`--${name} ${text}: a whole number is wanted\n`)
-  process.exit(2)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    process.stderr.write(`--${name} ${text}: a whole number is wanted\n`)
+    process.exit(2)
+  }
+  return value
 }
 
 function say(text: string): boolean {

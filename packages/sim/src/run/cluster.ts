@@ -131,7 +131,6 @@ export class Cluster {
   /** All that the node has is gone. Its process must have ended. */
   wipe(node: SimNode): void {
     node.machine.storage.wipe()
-    this.atlas.damaged(node.id)
   }
 
   private takeDown(id: number, forUs: number, how: 'killed' | 'power-cut'): boolean {

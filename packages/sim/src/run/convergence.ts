@@ -1,9 +1,15 @@
+import type { Controller } from '@millrace/controller'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
 import type { Operation } from '../seams.ts'
 import type { SimNode } from './sim-node.ts'
 
 /** No operation takes longer: what lies further back in the history began earlier. */
 const LONG_US = 120_000_000
+
+/** The controller that leads and decides, if one does. */
+export function activeController(nodes: readonly SimNode[]): Controller | null {
+  return nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller ?? null
+}
 
 /**
  * Why the cluster has not settled, in words, or null when it has: every living node serves, has the newest metadata, and is unfenced; every
@@ -13,8 +19,8 @@ export function unsettled(nodes: readonly SimNode[], lost: readonly number[]): s
   const living = nodes.filter(({ id }) => !lost.includes(id))
   const idle = living.find(({ isReady }) => !isReady)
   if (idle !== undefined) return `node ${idle.id} is not ready`
-  const active = living.find(({ running }) => running?.controller?.active === true)?.running?.controller
-  if (active === undefined || active === null) return 'no controller is active'
+  const active = activeController(living)
+  if (active === null) return 'no controller is active'
   const { image } = active
   for (const node of living) {
     const { broker, controller } = node.running ?? { broker: null, controller: null }
@@ -52,7 +58,7 @@ function waitsForLost({ leader, isr, elr }: PartitionImage, lost: readonly numbe
 }
 
 function unsettledVoters(living: readonly SimNode[], voters: readonly number[]): string | null {
-  const outside = living.find(({ running, id }) => running?.controller != null && !voters.includes(id))
+  const outside = living.find(({ machine, id }) => machine.config.controller && !voters.includes(id))
   return outside === undefined ? null : `controller ${outside.id} is not a voter`
 }
 
@@ -70,8 +76,8 @@ export function unproductive(
   lost: readonly number[],
   { topics, history, sinceUs }: Demand,
 ): string | null {
-  const image = nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller?.image
-  if (image === undefined) return 'no controller is active'
+  const image = activeController(nodes)?.image ?? null
+  if (image === null) return 'no controller is active'
   const absent = topics.find(({ name }) => image.topicByName(name) === null)
   if (absent !== undefined) return `${absent.name} does not exist`
   const reached = new Set<string>()

@@ -88,7 +88,7 @@ export class Nemesis {
       case 'clock-jump':
         cluster.node(act.node).machine.clock.jump(act.byMs)
         return true
-      case 'io-error':
+      default:
         if (!atlas.mayFail(act.node) || cluster.node(act.node).life === null) return false
         cluster.node(act.node).machine.storage.failNext(act.operation, act.code)
         return true

@@ -1,6 +1,7 @@
 import type { Controller } from '@millrace/controller'
 import type { ClusterImage } from '@millrace/metadata'
 import type { FaultAtlas } from '../seams.ts'
+import { activeController } from './convergence.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimNode } from './sim-node.ts'
 
@@ -30,8 +31,8 @@ export class Recovery {
   private hasEverything(node: SimNode): boolean {
     const { storage } = node.machine
     if (!node.isReady || !storage.intact || storage.raftMirrors.some(({ damage }) => damage !== null)) return false
-    const active = this.cluster.nodes.find(({ running }) => running?.controller?.active === true)?.running?.controller
-    if (active === undefined || active === null) return false
+    const active = activeController(this.cluster.nodes)
+    if (active === null) return false
     return inSync(node, active.image) && votes(node, active.status.voters)
   }
 }

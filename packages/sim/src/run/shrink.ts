@@ -16,7 +16,7 @@ export async function shrink(plan: Plan, atUs: number, stillFails: StillFails): 
     return true
   }
   if (atUs < best.horizonUs) await attempt(until(best, atUs))
-  for (const kind of [...new Set(best.acts.map((act) => act.kind))])
+  for (const kind of new Set(best.acts.map((act) => act.kind)))
     await attempt({ ...best, acts: best.acts.filter((act) => act.kind !== kind) })
   await attempt({ ...best, lost: [] })
   await attempt({ ...best, network: CALM_NETWORK })

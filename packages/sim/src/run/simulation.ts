@@ -65,7 +65,8 @@ export class Simulation implements NodeWatcher {
     this.network = createNetwork({ schedule, random: random.fork('network') }, plan.network)
     this.invariants = createInvariants({
       peek: (node, path, at, into) => this.cluster.node(node).machine.storage.peek(path, at, into),
-      damaged: (node) => this.atlas.damagedNodes.includes(node),
+      damaged: (node) => this.atlas.isRotten(node),
+      wipes: (node) => this.atlas.wipesOf(node),
       fsync: plan.properties['flush.mode'] !== 'pagecache',
     })
     this.atlas = createAtlas(atlasOptions(plan))

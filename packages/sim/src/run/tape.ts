@@ -82,7 +82,7 @@ function drawAct(draw: Draw, shape: TapeShape, kind: ActKind, atUs: number): Act
       return { kind, atUs, ...drawLink(draw, shape) }
     case 'clock-jump':
       return { kind, atUs, node, byMs: draw.pick([-1, 1]) * draw.pick([50, 2_000, 60_000, 300_000]) }
-    case 'io-error':
+    default:
       return { kind, atUs, node, operation: draw.pick(['read', 'append', 'sync', 'open']), code: 'EIO' }
   }
 }

@@ -23,16 +23,12 @@ describe('a plan', () => {
   it('has acts in the order of time, before the horizon, of nodes that exist', () => {
     for (const { acts, nodes, horizonUs } of plans) {
       const ids = nodes.map(({ id }) => id)
-      let last = 0
-      for (const act of acts) {
-        expect(act.atUs).toBeGreaterThanOrEqual(last)
-        expect(Number.isSafeInteger(act.atUs)).toBe(true)
-        last = act.atUs
-        if ('node' in act) expect(ids).toContain(act.node)
-        if ('nodes' in act) for (const id of act.nodes) expect(ids).toContain(id)
-        expect(tellAct(act)).not.toContain('undefined')
-      }
-      expect(last).toBeLessThan(horizonUs + 20_000_000)
+      const times = acts.map(({ atUs }) => atUs)
+      expect(times).toEqual(times.toSorted((a, b) => a - b))
+      expect(times.every((atUs) => Number.isSafeInteger(atUs) && atUs >= 0 && atUs < horizonUs + 20_000_000)).toBe(true)
+      const named = acts.flatMap((act) => ('nodes' in act ? act.nodes : 'node' in act ? [act.node] : []))
+      expect(named.filter((id) => !ids.includes(id))).toEqual([])
+      expect(acts.map(tellAct).filter((text) => text.includes('undefined'))).toEqual([])
     }
   })
 
@@ -44,10 +40,8 @@ describe('a plan', () => {
   })
 
   it('cuts no power where the page cache is all that was promised', () => {
-    for (const { properties, acts } of plans.filter((plan) => plan.properties['flush.mode'] === 'pagecache'))
-      expect(
-        acts.filter(({ kind }) => kind === 'power-cut'),
-        JSON.stringify(properties),
-      ).toEqual([])
+    const unsynced = plans.filter(({ properties }) => properties['flush.mode'] === 'pagecache')
+    expect(unsynced.length).toBeGreaterThan(10)
+    expect(unsynced.flatMap(({ acts }) => acts).filter(({ kind }) => kind === 'power-cut')).toEqual([])
   })
 })
