@@ -110,6 +110,11 @@ export interface FaultAtlas {
   mayFail(node: number): boolean
   /** Tells that it happened: until `recovered` the node counts as having lost what it had. */
   damaged(node: number): void
+  /** The same for an empty disk: what is found on it from then on is what was written since. */
+  wiped(node: number): void
+  /** The node was damaged since it was last wiped: what its disk holds is no evidence of what was written to it. */
+  isRotten(node: number): boolean
+  wipesOf(node: number): number
   /** The node has all of it again: it is in the ISR of all its partitions, its Raft store is healed, and its storage says `intact`. */
   recovered(node: number): void
   /** The nodes that were damaged and have not recovered, ascending. */

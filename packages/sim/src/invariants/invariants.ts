@@ -1,6 +1,6 @@
 import type { World } from '@millrace/base'
 import type { BrokerInspection, ReplicaInspection } from '@millrace/broker'
-import type { PartitionImage } from '@millrace/metadata'
+import { minInsyncReplicas, type PartitionImage } from '@millrace/metadata'
 import type { NodeView } from '@millrace/server'
 import { demand } from './demand.ts'
 import { MetadataChecks, partitionKey } from './metadata-checks.ts'
@@ -9,7 +9,7 @@ import { RaftChecks, type RaftWatch } from './raft-checks.ts'
 import { type Files, ReplicaMirror } from './replica-mirror.ts'
 import { tapPeers, tapRaftStores } from './taps.ts'
 
-/** `peek` is `SimStorage.peek` of each node, `damaged` what the atlas says. */
+/** `peek` is `SimStorage.peek` of each node; `damaged` and `wipes` are what the atlas says. */
 export interface InvariantsOptions extends Files {
   /** Every broker syncs before it promises; true unless given. */
   readonly fsync?: boolean
@@ -74,13 +74,17 @@ class ClusterInvariants implements Invariants {
   private readonly rules: PartitionRules
   private readonly nodes = new Map<number, NodeWatch>()
   private readonly brokerEpochs = new Map<number, number>()
+  private readonly wipes = new Map<number, number>()
   private events = 0
 
   constructor(options: InvariantsOptions) {
     const { fsync = true, uncleanElection = false } = options
     this.files = options
     this.fsync = fsync
-    this.raft = new RaftChecks((index, kind, payload) => this.metadata.entryCommitted(index, kind, payload))
+    this.raft = new RaftChecks({
+      entryCommitted: (index, kind, payload) => this.metadata.entryCommitted(index, kind, payload),
+      mayForget: (node) => this.mayForget(node),
+    })
     this.metadata = new MetadataChecks(
       (now, old) => this.decided(now, old),
       (topicId, partitions) => {
@@ -88,7 +92,12 @@ class ClusterInvariants implements Invariants {
       },
     )
     const counts = { batches: 0, commits: 0, elections: 0, uncleanElections: 0, truncations: 0, quarantines: 0 }
-    this.rules = { fsync, counts, uncleanElection: (topic) => this.mayElectUncleanly(topic) ?? uncleanElection }
+    this.rules = {
+      fsync,
+      counts,
+      uncleanElection: (topic) => this.mayElectUncleanly(topic) ?? uncleanElection,
+      minInsyncReplicas: (topic) => minInsyncReplicas(this.metadata.image, topic),
+    }
   }
 
   get counts(): InvariantCounts {
@@ -129,6 +138,14 @@ class ClusterInvariants implements Invariants {
     for (const replica of this.nodes.get(node)?.replicas.values() ?? []) replica.model.watches.delete(replica)
     this.nodes.delete(node)
     for (const { mirrors } of this.partitions.values()) mirrors.get(node)?.ended(how === 'power-cut', this.fsync)
+  }
+
+  /** Whether a disk has lost anything since this was last asked. */
+  private mayForget(node: number): boolean {
+    const wipes = this.files.wipes(node)
+    const wiped = wipes !== (this.wipes.get(node) ?? 0)
+    this.wipes.set(node, wipes)
+    return wiped || this.files.damaged(node)
   }
 
   // After an event.
@@ -227,7 +244,7 @@ class ClusterInvariants implements Invariants {
 
   private followLog(watch: ReplicaWatch): void {
     const { replica, mirror, model } = watch
-    const { state } = mirror
+    const { state, wiped } = mirror
     const how = mirror.next(replica.log)
     const before = mirror.follow(replica.log)
     mirror.state = 'live'
@@ -239,7 +256,7 @@ class ClusterInvariants implements Invariants {
     )
     if (before === null) return
     // What was in doubt, or lost and mended, begins anew.
-    const anew = how === 'recovered' || (how === 'opened' && (state === 'doubt' || state === 'lost'))
+    const anew = how === 'recovered' || (how === 'opened' && (wiped || state === 'doubt' || state === 'lost'))
     model.reread(watch, before, anew || how === 'on' ? 'anew' : how)
   }
 

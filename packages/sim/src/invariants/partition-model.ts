@@ -49,6 +49,7 @@ export interface PartitionRules {
   readonly fsync: boolean
   /** Whether metadata permits, for this topic, to elect a leader that may lack records. */
   uncleanElection(topic: string): boolean
+  minInsyncReplicas(topic: string): number
   readonly counts: PartitionCounts
 }
 
@@ -98,11 +99,32 @@ export class PartitionModel {
   decided(now: PartitionImage, old: PartitionImage): void {
     this.state = now
     this.elected.set(now.leaderEpoch, now.leader)
-    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader)
+    // A partition that nobody wrote to begins with any replica, once all of them turn out to be blank.
+    const begins = now.leaderRecovery === 'recovered' && this.committed.length === 0
+    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader) || begins
     if (now.leader !== -1 && now.leaderEpoch !== old.leaderEpoch && !clean) this.electedUncleanly(now, old)
+    else this.keepsEligible(now, old)
     for (const id of [...now.isr, ...now.elr]) {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
       this.mustHold(id, 0, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
+    }
+  }
+
+  /**
+   * Whoever leaves the ISR while it is, or thereby becomes, smaller than the minimum holds everything that was committed, and may lead: it
+   * stays eligible, unless its copy is in doubt (KIP-966).
+   */
+  private keepsEligible(now: PartitionImage, old: PartitionImage): void {
+    const enough = Math.min(this.rules.minInsyncReplicas(now.topic), now.replicas.length)
+    if (now.isr.length >= enough || this.committed.length === 0 || !this.rules.fsync) return
+    for (const id of [...old.isr, ...old.elr]) {
+      if (now.isr.includes(id) || now.elr.includes(id) || !now.replicas.includes(id)) continue
+      const mirror = this.mirrors.get(id)
+      demand(
+        mirror === undefined || !mirror.counts || mirror.damaged,
+        'ElrIsKept',
+        () => `${this.name}: n${id} is forgotten: ${partitionText(now)} after ${partitionText(old)}`,
+      )
     }
   }
 

@@ -6,8 +6,13 @@ import { demand } from './demand.ts'
 import { type HeldEntry, keyOfVoter, RaftStoreMirror } from './raft-store-mirror.ts'
 import type { RaftStoreTap } from './taps.ts'
 
-/** Told of each entry when the first member learns that it is committed, in the order of the log. */
-export type EntryCommitted = (index: number, kind: Entry['kind'], payload: Uint8Array) => void
+/** What the checks of the quorum need of the others. */
+export interface RaftChecksHost {
+  /** Told of each entry when the first member learns that it is committed, in the order of the log. */
+  entryCommitted(index: number, kind: Entry['kind'], payload: Uint8Array): void
+  /** Whether the disk of a node has lost anything since this was last asked: then it must come back as another voter. */
+  mayForget(node: number): boolean
+}
 
 /** The content of an (index, term) as it was first written anywhere, with the term before it. */
 interface Written {
@@ -63,10 +68,12 @@ export class RaftChecks {
   /** The store of every identity that ever was, as it was last. */
   private readonly stores = new Map<string, RaftStoreMirror>()
   private readonly watches = new Map<number, RaftWatch>()
-  private readonly entryCommitted: EntryCommitted
+  /** Who each node was last. */
+  private readonly keys = new Map<number, string>()
+  private readonly host: RaftChecksHost
 
-  constructor(entryCommitted: EntryCommitted) {
-    this.entryCommitted = entryCommitted
+  constructor(host: RaftChecksHost) {
+    this.host = host
   }
 
   /** A new incarnation. What it writes and sends comes through its watch. */
@@ -248,10 +255,19 @@ export class RaftChecks {
     watch.view = view
     watch.key = keyOfVoter(view.self)
     watch.commitIndex = view.snapshotIndex
+    this.staysItself(watch)
     this.stores.set(watch.key, watch.store)
     const term = this.terms.get(watch.key) ?? 0
     demand(view.term >= term, 'TermMonotonic', () => `${watch.key} comes back with term ${view.term} and had ${term}`)
     this.snapshotIsCommitted(watch, view)
+  }
+
+  /** Two of three that forget who they were are a quorum that is gone: nobody may without cause. */
+  private staysItself({ node, key, name }: RaftWatch): void {
+    const before = this.keys.get(node) ?? key
+    this.keys.set(node, key)
+    const excused = this.host.mayForget(node)
+    demand(before === key || excused, 'VoterIsKept', () => `${name} was ${before} and comes back as ${key}`)
   }
 
   private leads(watch: RaftWatch, term: number): void {
@@ -288,8 +304,23 @@ export class RaftChecks {
     )
     const from = Math.max(watch.commitIndex, snapshotIndex)
     if (snapshotIndex > watch.commitIndex) this.snapshotIsCommitted(watch, view)
+    const before = this.committed.length
     for (let index = from + 1; index <= commitIndex; index++) this.commit(watch, view, index)
     watch.commitIndex = commitIndex
+    if (this.committed.length > before && view.role === 'leader') this.ownTerm(watch, view)
+  }
+
+  /** Section 5.4.2 of the paper: a leader counts replicas of entries of its own term only, which commit those before them. */
+  private ownTerm({ store, name }: RaftWatch, { term, commitIndex, voters }: RaftView): void {
+    if (store.term(commitIndex) === term) return
+    // Its own disk may be behind what the others hold already.
+    const ends = voters.map((voter) => this.stores.get(keyOfVoter(voter))?.durableLast ?? 0).sort((a, b) => b - a)
+    const reached = Math.min(ends[Math.floor(voters.length / 2)] ?? 0, store.lastIndex)
+    demand(
+      store.term(reached) === term,
+      'CommitOfOwnTerm',
+      () => `${name} leads term ${term} and commits ${commitIndex} of term ${store.term(commitIndex)}`,
+    )
   }
 
   private commit(watch: RaftWatch, view: RaftView, index: number): void {
@@ -326,7 +357,7 @@ export class RaftChecks {
     const { entry } = written.find((one) => one.term === term) as Written
     for (const one of written) one.entry = null
     const { kind, payload } = entry as Entry
-    this.entryCommitted(index, kind, payload)
+    this.host.entryCommitted(index, kind, payload)
   }
 
   private quorumHolds(watch: RaftWatch, view: RaftView, index: number, term: number): void {

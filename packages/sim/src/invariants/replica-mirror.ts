@@ -17,8 +17,10 @@ export type Peek = (node: number, path: string, at: number, into: Uint8Array) =>
 /** How the files of nodes are looked at. */
 export interface Files {
   readonly peek: Peek
-  /** Whether something durable of the node was damaged or lost and it has not recovered: what it holds is no evidence. */
+  /** Whether something durable of the node was damaged and it has not recovered: what it holds is no evidence. */
   damaged(node: number): boolean
+  /** How often the node's disk was wiped. */
+  wipes(node: number): number
 }
 
 /** The log of one replica, over all lives of its node, as what was written to it. */
@@ -37,6 +39,8 @@ export class ReplicaMirror {
    */
   state: 'live' | 'down' | 'doubt' | 'lost' = 'live'
   private readonly files: Files
+  /** How often the disk had been wiped when the log was opened. */
+  private wipes: number
   /** It was last read while its node was damaged. */
   private tainted = false
   private log: ReplicaInspection['log'] | null = null
@@ -50,11 +54,17 @@ export class ReplicaMirror {
     this.node = node
     this.directoryId = directoryId
     this.files = files
+    this.wipes = files.wipes(node)
   }
 
-  /** Its disk was damaged from outside: its content is no evidence. */
+  /** Its disk was damaged from outside, or wiped since the log was opened: its content is no evidence. */
   get damaged(): boolean {
-    return this.tainted || this.files.damaged(this.node)
+    return this.tainted || this.wiped || this.files.damaged(this.node)
+  }
+
+  /** The disk was wiped, and the log has not been opened since. */
+  get wiped(): boolean {
+    return this.wipes !== this.files.wipes(this.node)
   }
 
   /** Whether what it holds counts at all; it may be damaged and not found out yet, which is asked only when something is missing. */
@@ -77,7 +87,10 @@ export class ReplicaMirror {
     const how = this.next(log)
     let before: BatchList | null = null
     if (how !== 'on') {
-      if (how === 'opened') this.durableBefore = this.durableEnd
+      if (how === 'opened') {
+        this.durableBefore = this.durableEnd
+        this.wipes = this.files.wipes(this.node)
+      }
       before = this.list
       this.list = new BatchList()
       this.segmentBase = -1

@@ -24,6 +24,8 @@ export function createAtlas(options: AtlasOptions): FaultAtlas {
 class Atlas implements FaultAtlas {
   private readonly options: AtlasOptions
   private readonly suspects = new Set<number>()
+  private readonly rotten = new Set<number>()
+  private readonly wipes = new Map<number, number>()
   private halt = false
 
   constructor(options: AtlasOptions) {
@@ -47,13 +49,33 @@ class Atlas implements FaultAtlas {
   }
 
   damaged(node: number): void {
-    if (this.suspects.has(node)) return
-    if (!this.leavesEnough(node)) this.halt = true
-    this.suspects.add(node)
+    this.suspect(node)
+    this.rotten.add(node)
+  }
+
+  wiped(node: number): void {
+    this.suspect(node)
+    this.rotten.delete(node)
+    this.wipes.set(node, this.wipesOf(node) + 1)
   }
 
   recovered(node: number): void {
     this.suspects.delete(node)
+    this.rotten.delete(node)
+  }
+
+  isRotten(node: number): boolean {
+    return this.rotten.has(node)
+  }
+
+  wipesOf(node: number): number {
+    return this.wipes.get(node) ?? 0
+  }
+
+  private suspect(node: number): void {
+    if (this.suspects.has(node)) return
+    if (!this.leavesEnough(node)) this.halt = true
+    this.suspects.add(node)
   }
 
   private leavesEnough(node: number): boolean {

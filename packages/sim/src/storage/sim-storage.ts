@@ -94,7 +94,7 @@ class MachineStorage implements SimStorage {
     this.machine.schedule.note('wiped', this.machine.node)
     this.machine.wipe()
     this.damager = this.newDamager()
-    this.machine.atlas.damaged(this.machine.node)
+    this.machine.atlas.wiped(this.machine.node)
   }
 
   damage(kind: DamageKind): string | null {

@@ -251,6 +251,7 @@ export class FakeCluster {
   readonly invariants: Invariants
   readonly nodes = new Map<number, FakeNode>()
   readonly damaged = new Set<number>()
+  readonly wipes = new Map<number, number>()
   private index = 0
   private readonly entries: Entry[] = []
   private lives = 0
@@ -264,6 +265,7 @@ export class FakeCluster {
         return bytes.length
       },
       damaged: (node) => this.damaged.has(node),
+      wipes: (node) => this.wipes.get(node) ?? 0,
       ...options,
     })
     for (const node of [1, 2, 3]) this.spawn(node, null, [])

@@ -273,6 +273,49 @@ describe('the invariants of partitions', () => {
     expect(() => cluster.raise(1, 2)).toThrow('StrongIsr: ')
   })
 
+  it('StrongIsr: a broker that was wiped is in sync before it has fetched anything', () => {
+    const cluster = withRecord()
+    cluster.invariants.nodeEnded(3, 'killed')
+    cluster.wipes.set(3, 1)
+    cluster.decide({ isr: [1, 2] })
+    cluster.spawn(3, null, [], false)
+    cluster.serve(3)
+    expect(() => cluster.decide({ isr: [1, 2, 3] })).toThrow('StrongIsr: ')
+  })
+
+  it('a broker that was wiped is in sync until the controller hears of it', () => {
+    const cluster = withRecord()
+    cluster.invariants.nodeEnded(3, 'killed')
+    cluster.wipes.set(3, 1)
+    expect(() => cluster.produce(1, 0, [2])).not.toThrow()
+    expect(() => cluster.decide({ isr: [1, 2] })).not.toThrow()
+  })
+
+  it('ElrIsKept: who leaves the ISR below the minimum is forgotten', () => {
+    const cluster = withRecord()
+    cluster.commit([
+      {
+        name: 'config',
+        value: { resourceKind: 2, resourceName: 'events', name: 'min.insync.replicas', value: '2' },
+      },
+    ])
+    cluster.decide({ isr: [1, 2] })
+    expect(() => cluster.decide({ isr: [1] })).toThrow('ElrIsKept: ')
+  })
+
+  it('who leaves the ISR below the minimum stays eligible, and a replica in doubt does not', () => {
+    const cluster = withRecord()
+    cluster.commit([
+      {
+        name: 'config',
+        value: { resourceKind: 2, resourceName: 'events', name: 'min.insync.replicas', value: '2' },
+      },
+    ])
+    cluster.decide({ isr: [1, 2] })
+    cluster.damaged.add(2)
+    expect(() => cluster.decide({ isr: [], leader: -1, leaderEpoch: 1, elr: [1] })).not.toThrow()
+  })
+
   it('LogIsWhole: a file holds less than was written to it', () => {
     const cluster = withRecord()
     cluster.replica(2).append(0)

@@ -99,6 +99,49 @@ describe('the invariants of Raft', () => {
     expect(() => cluster.ran(1)).toThrow('QuorumLog: ')
   })
 
+  it('CommitOfOwnTerm: an entry of an earlier term is committed by counting', () => {
+    const cluster = withEntry()
+    cluster.member(1).role('leader', 2)
+    cluster.member(1).write({ append: [entry(2, 2)] })
+    cluster.member(1).sync()
+    cluster.member(1).view.commitIndex = 1
+    expect(() => cluster.ran(1)).toThrow('CommitOfOwnTerm: ')
+  })
+
+  it('an entry of an earlier term is committed by one of the own term, also while the own disk is behind', () => {
+    const cluster = withEntry()
+    cluster.member(1).role('leader', 2)
+    cluster.member(1).write({ append: [entry(2, 2)] })
+    for (const id of [2, 3]) {
+      cluster.member(id).role('follower', 2)
+      cluster.member(id).write({ append: id === 2 ? [entry(2, 2)] : [entry(1, 1), entry(2, 2)] })
+      cluster.member(id).sync()
+      cluster.ran(id)
+    }
+    cluster.member(1).view.commitIndex = 1
+    expect(() => cluster.ran(1)).not.toThrow()
+  })
+
+  it('VoterIsKept: a member whose disk lost nothing comes back as another voter', () => {
+    const cluster = withEntry()
+    const back = (): void => {
+      cluster.invariants.nodeEnded(2, 'power-cut')
+      cluster.spawn(2, null, [])
+      cluster.member(2).view.self = { id: 2, directoryId: directoryOf(7) }
+      cluster.ran(2)
+    }
+    expect(back).toThrow('VoterIsKept: ')
+  })
+
+  it('a member whose disk was wiped comes back as another voter', () => {
+    const cluster = withEntry()
+    cluster.invariants.nodeEnded(2, 'power-cut')
+    cluster.wipes.set(2, 1)
+    cluster.spawn(2, null, [])
+    cluster.member(2).view.self = { id: 2, directoryId: directoryOf(7) }
+    expect(() => cluster.ran(2)).not.toThrow()
+  })
+
   it('StateMachineSafety: another entry is committed at the same index', () => {
     const cluster = committed()
     cluster.member(3).role('follower', 2)

@@ -32,6 +32,15 @@ export class OpenAtlas implements FaultAtlas {
   damaged(node: number): void {
     this.damagedNodes.push(node)
   }
+  wiped(node: number): void {
+    this.damagedNodes.push(node)
+  }
+  isRotten(node: number): boolean {
+    return this.damagedNodes.includes(node)
+  }
+  wipesOf(): number {
+    return 0
+  }
   recovered(): void {}
 }
 
