@@ -86,6 +86,7 @@ export interface PartitionLog {
   /**
    * One vectored write of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
    * needed. The first batch of an empty log may begin before the log's start, which lies within it then. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
+   * The batches must not change any more: what the tail cache has no room for goes to the journal from where it is.
    */
   append(batches: readonly Uint8Array[], nowMs: number): void
   /** A new leader records (epoch, end offset) before it writes. */

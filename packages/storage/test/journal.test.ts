@@ -89,6 +89,20 @@ describe('after a power cut that took all that was not synced', () => {
     ])
   })
 
+  it('so is a first batch that begins before the log does', () => {
+    for (const lost of [true, false]) {
+      const opened = openDirectory(new SimWorld(1), { tailCacheBytes: 0 })
+      const life = { ...opened, ...createLog(opened, SMALL, 150) }
+      life.log.append([batchAt({ at: 140, records: 20 })], 0)
+      life.world.until(() => life.reports.durableEnd === 160)
+      append(life, 2)
+      if (!lost) life.world.kill()
+      const after = reopen(lost ? powerCut(life) : new SimWorld(2, life.world.disk))
+      expect([after.log.logStart, after.log.endOffset, after.found.damaged]).toEqual([150, 162, []])
+      expect(offsetsOf(readAll(after.world, after.log))).toEqual([140, 160, 161])
+    }
+  })
+
   it('a truncation that was reported durable stays, and so does what was appended then', () => {
     const life = begin()
     append(life, 20, 1)
