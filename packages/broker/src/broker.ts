@@ -12,7 +12,7 @@ import {
 } from '@millrace/base'
 import type { ClusterImage } from '@millrace/metadata'
 import type { AlterPartition, PartitionMessage } from '@millrace/replication'
-import type { Hello } from '@millrace/rpc'
+import type { Hello, QuarantinedPartition } from '@millrace/rpc'
 import { Answers } from './answers.ts'
 import { readBrokerEpoch, writeBrokerEpoch } from './broker-epoch-file.ts'
 import type { CollectedChanges } from './image-changes.ts'
@@ -206,11 +206,15 @@ class BrokerNode
     this.membership.start()
   }
 
-  /** Serving begins once the first folders are made and the controller has let this broker in. */
+  /**
+   * Serving begins once the first folders are made, no replica in doubt is counted on, and the controller has let this broker in. So a
+   * replica without its folder leads only when the controller knows that it has none.
+   */
   private checkStarted(): void {
     if (this.phase !== 'starting' || !this.membership.applied) return
     const now = this.clock.monotonicUs()
     if (this.appliedAtUs === 0) this.appliedAtUs = now
+    if (this.set.inDoubt) return
     if (this.set.unfinished > 0 && now - this.appliedAtUs < STARTING_US) return
     this.phase = 'running'
     this.membership.heartbeatSoon()
@@ -382,8 +386,8 @@ class BrokerNode
     this.set.quarantine(replica, reason)
   }
 
-  reportQuarantine(topicId: Uuid, partition: number, reason: string): void {
-    this.membership.reportQuarantine(topicId, partition, reason)
+  reportQuarantine(report: QuarantinedPartition): void {
+    this.membership.reportQuarantine(report)
   }
 
   quarantineOver(topicId: Uuid, partition: number): void {

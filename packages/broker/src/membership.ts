@@ -1,6 +1,15 @@
 import { ErrorCode, errorName, MillraceError, type Uuid, type World } from '@millrace/base'
 import { createImage, type FollowedImage } from '@millrace/metadata'
-import type { BrokerFrame, ControllerFrame, DamagedPartition, Heartbeat, Hello, Register, TypeOf } from '@millrace/rpc'
+import type {
+  BrokerFrame,
+  ControllerFrame,
+  DamagedPartition,
+  Heartbeat,
+  Hello,
+  QuarantinedPartition,
+  Register,
+  TypeOf,
+} from '@millrace/rpc'
 import { AlterRequests } from './alter-requests.ts'
 import { ControllerSession, type ControllerSessionHost } from './controller-session.ts'
 import { Forwards } from './forwards.ts'
@@ -56,7 +65,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
   private readonly producerIdRequests: ProducerIdRequests
   private readonly feed: ImageFeed
   /** Replicas that must leave ISR and ELR, by partition. */
-  private readonly quarantined = new Map<string, Damaged>()
+  private readonly quarantined = new Map<string, QuarantinedPartition>()
   private clusterId: Uuid | null
   /** The image holds the registration of this epoch. */
   private isApplied = false
@@ -130,10 +139,14 @@ export class Membership implements ControllerSessionHost, ControllerLink {
     this.session.slept()
   }
 
-  /** The replica must leave ISR and ELR; told to every controller until the image says that it did. */
-  reportQuarantine(topicId: Uuid, partition: number, reason: string): void {
-    const report = { topicId, partition, reason }
-    this.quarantined.set(`${topicId}/${partition}`, report)
+  /**
+   * The replica must leave ISR and ELR; told to every controller until the image says that it did. To be called again whenever the partition
+   * is another: the controller may have decided something else meanwhile.
+   */
+  reportQuarantine(report: QuarantinedPartition): void {
+    const key = `${report.topicId}/${report.partition}`
+    if (this.quarantined.get(key)?.partitionEpoch === report.partitionEpoch) return
+    this.quarantined.set(key, report)
     this.session.send({ kind: 'quarantined', brokerEpoch: this.brokerEpoch, partitions: [report] })
   }
 

@@ -1,6 +1,13 @@
 import { ErrorCode, type Uuid } from '@millrace/base'
-import { type ClusterImage, minInsyncReplicas, type PartitionImage, type TopicImage } from '@millrace/metadata'
+import {
+  type ClusterImage,
+  minInsyncReplicas,
+  type PartitionImage,
+  type TopicImage,
+  UNASSIGNED,
+} from '@millrace/metadata'
 import { createPartition } from '@millrace/replication'
+import type { QuarantinedPartition } from '@millrace/rpc'
 import type { CollectedChanges } from './image-changes.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { FoundLog, OwnDirectory } from './own-directory.ts'
@@ -15,13 +22,13 @@ export interface ReplicaSetHost extends ReplicaHost {
   readonly image: ClusterImage
   readonly brokerEpoch: number
   /** This replica must leave ISR and ELR; asked again until the image says so. */
-  reportQuarantine(topicId: Uuid, partition: number, reason: string): void
+  reportQuarantine(report: QuarantinedPartition): void
   quarantineOver(topicId: Uuid, partition: number): void
 }
 
 /**
- * creating: its folder is being made. serving: it has a replica. quarantined: its log is in doubt and waits until the replica is out of
- * ISR and ELR. replacing: an empty log takes the place of the doubtful one. offline: its directory failed.
+ * creating: its folder is being made. serving: it has a replica. quarantined: its log is in doubt, or not there, and waits until nobody
+ * counts on the replica and there is a leader. replacing: an empty log takes the place of the doubtful one. offline: its directory failed.
  */
 type Phase = 'creating' | 'serving' | 'quarantined' | 'replacing' | 'offline'
 
@@ -30,10 +37,19 @@ interface Slot {
   phase: Phase
   found: FoundLog | null
   replica: BrokerReplica | null
+  /** Why it is in quarantine; null for one that has no log and that the image did not count on. */
+  doubt: Doubt | null
   removed: boolean
 }
 
+/** blank: there is no log and, as far as the disks know, never was one. */
+interface Doubt {
+  readonly reason: string
+  readonly blank: boolean
+}
+
 const NO_FOLDER = 'its folder is not there'
+const EMPTY = 'its log is empty and nobody counts on it'
 
 /** All replicas that the committed metadata places on this broker. */
 export class ReplicaSet implements Replicas {
@@ -56,6 +72,13 @@ export class ReplicaSet implements Replicas {
   /** Folders that are still being made. */
   get unfinished(): number {
     return this.creating
+  }
+
+  /** The image counts on a replica in quarantine: the controller has not decided about it yet. */
+  get inDoubt(): boolean {
+    for (const partitions of this.slots.values())
+      if (partitions.some((slot) => slot?.doubt && this.stands(slot.image))) return true
+    return false
   }
 
   // What the Kafka handlers ask.
@@ -146,7 +169,7 @@ export class ReplicaSet implements Replicas {
     const slot = this.slotOf(replica)
     if (slot === null) return
     this.retire(slot, ErrorCode.KAFKA_STORAGE_ERROR)
-    this.enterQuarantine(slot, reason)
+    this.enterQuarantine(slot, { reason, blank: false })
   }
 
   directoryFailed(directory: OwnDirectory): void {
@@ -191,32 +214,68 @@ export class ReplicaSet implements Replicas {
     if (slot === undefined) return this.admit(image)
     slot.image = image
     if (slot.phase === 'quarantined') this.tryReplace(slot)
-    else if (slot.replica !== null) this.update(slot.replica, image)
-    else if (slot.phase === 'serving' && slot.found !== null) this.serve(slot, slot.found)
+    else if (slot.replica !== null) {
+      this.update(slot.replica, image)
+      this.tellEmpty(slot)
+    } else if (slot.phase === 'serving' && slot.found !== null) this.serve(slot, slot.found)
   }
 
   private admit(image: PartitionImage): void {
-    const slot: Slot = { image, phase: 'creating', found: null, replica: null, removed: false }
+    const slot: Slot = { image, phase: 'creating', found: null, replica: null, doubt: null, removed: false }
     let partitions = this.slots.get(image.topicId)
     if (partitions === undefined) this.slots.set(image.topicId, (partitions = []))
     partitions[image.partition] = slot
     const assigned = this.assignedDirectory(image)
     const found = this.directories_.claim(image, assigned)
-    if (found === null) return this.lacksLog(slot) ? this.enterQuarantine(slot, NO_FOLDER) : this.create(slot)
+    if (found === null) return this.admitWithoutLog(slot)
     found.directory.replicas++
     slot.found = found
-    if (found.log.quarantined !== null) this.enterQuarantine(slot, found.log.quarantined)
+    const reason = found.log.quarantined
+    if (reason !== null) this.enterQuarantine(slot, { reason, blank: false })
     else this.serve(slot, found)
+  }
+
+  private admitWithoutLog(slot: Slot): void {
+    if (this.lacksLog(slot)) this.enterQuarantine(slot, { reason: NO_FOLDER, blank: this.allOpened })
+    else if (this.assignedDirectory(slot.image) !== UNASSIGNED) this.create(slot)
+    else {
+      slot.phase = 'quarantined'
+      this.tryReplace(slot)
+    }
+  }
+
+  /** No log is where nobody could look. */
+  private get allOpened(): boolean {
+    return this.directories_.list.every(({ failure }) => failure === null)
+  }
+
+  /**
+   * A replica that nobody counts on tells when the partition has no leader and its own log is empty: perhaps nobody ever wrote anything,
+   * and the others' logs are not there at all. A directory that is not the assigned one replaces one that was lost, and a log that recovery
+   * had to cut was not always empty.
+   */
+  private tellEmpty({ image, found }: Slot): void {
+    const { topicId, partition, partitionEpoch, leader, replicas, lastKnownElr } = image
+    const waits = leader === -1 && !this.stands(image) && !lastKnownElr.includes(this.host.config.nodeId)
+    if (!waits) return this.host.quarantineOver(topicId, partition)
+    const cut = this.directories_.damaged.some((one) => one.topicId === topicId && one.partition === partition)
+    const empty = found?.log.endOffset === 0 && found.directory.directoryId === this.assignedDirectory(image)
+    if (empty && !cut && this.allOpened && replicas.length > 1)
+      this.host.reportQuarantine({ topicId, partition, partitionEpoch, reason: EMPTY, blank: true })
   }
 
   /**
    * At the start of this node a replica in the ISR or ELR has its folder, unless the node ended before it could make it. Nobody can tell
-   * which it is, so it must not lead with nothing where another replica may have records.
+   * which it is, so it must not lead with nothing where another replica may have records: only the controller knows whether all say so.
    */
   private lacksLog({ image }: Slot): boolean {
+    return !this.started && this.stands(image) && image.replicas.length > 1
+  }
+
+  /** This replica is counted on: it is in the ISR or may lead. */
+  private stands({ isr, elr }: PartitionImage): boolean {
     const { nodeId } = this.host.config
-    const stands = image.isr.includes(nodeId) || image.elr.includes(nodeId)
-    return !this.started && stands && image.replicas.length > 1
+    return isr.includes(nodeId) || elr.includes(nodeId)
   }
 
   private create(slot: Slot): void {
@@ -275,11 +334,13 @@ export class ReplicaSet implements Replicas {
     const replica = new BrokerReplica({ host, image, directory: directory.logs, log, machine, settings })
     log.attach(replica)
     slot.phase = 'serving'
+    slot.doubt = null
     slot.replica = replica
     this.live.add(replica)
     replica.tick(host.world.clock.monotonicUs())
     if (directory.full) replica.setUnfit(true)
     this.update(replica, image)
+    this.tellEmpty(slot)
   }
 
   private update(replica: BrokerReplica, image: PartitionImage): void {
@@ -291,22 +352,28 @@ export class ReplicaSet implements Replicas {
     replica.update(image, partitionState(image, minInsyncReplicas(this.host.image, image.topic)), this.brokers.map)
   }
 
-  private enterQuarantine(slot: Slot, reason: string): void {
-    const { topic, topicId, partition, leaderEpoch } = slot.image
+  private enterQuarantine(slot: Slot, doubt: Doubt): void {
+    const { topic, topicId, partition, leaderEpoch, partitionEpoch } = slot.image
     slot.phase = 'quarantined'
+    slot.doubt = doubt
     this.host.counters.quarantines++
-    this.host.lines.error({ topic, partition, epoch: leaderEpoch, reason }, 'replica quarantined')
-    this.host.reportQuarantine(topicId, partition, reason)
+    this.host.lines.error({ topic, partition, epoch: leaderEpoch, ...doubt }, 'replica quarantined')
+    this.host.reportQuarantine({ topicId, partition, partitionEpoch, ...doubt })
     this.tryReplace(slot)
   }
 
-  /** Begins again from nothing, but only once nobody counts on this replica and somebody else leads. */
+  /**
+   * Begins again from nothing, but only once nobody counted on this replica and there is a leader: another one, or this replica itself
+   * where it never had a log.
+   */
   private tryReplace(slot: Slot): void {
     const { nodeId } = this.host.config
-    const { isr, elr, leader, topic, topicId, partition } = slot.image
-    if (isr.includes(nodeId) || elr.includes(nodeId)) return
+    const { leader, topic, topicId, partition, partitionEpoch } = slot.image
+    if (slot.doubt !== null && this.stands(slot.image))
+      return this.host.reportQuarantine({ topicId, partition, partitionEpoch, ...slot.doubt })
+    if (slot.found === null) slot.doubt = null
     this.host.quarantineOver(topicId, partition)
-    if (leader === -1 || leader === nodeId) return
+    if (leader === -1 || (leader === nodeId && slot.found !== null)) return
     slot.phase = 'replacing'
     if (slot.found === null) return this.create(slot)
     this.creating++

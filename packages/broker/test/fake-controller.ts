@@ -37,6 +37,8 @@ export class FakeController {
   readonly received: BrokerFrame[] = []
   /** Answers nothing while true. */
   mute = false
+  /** Does not hear of quarantines. */
+  deaf = false
   /** Refuses registrations with this. */
   refuse: { error: number; message: string; retriable: boolean } | null = null
   /** Sends brokers elsewhere. */
@@ -181,6 +183,7 @@ export class FakeController {
       case 'alterPartitions':
         return this.alter(session, frame)
       case 'quarantined': {
+        if (this.deaf) return
         const { brokerId, brokerEpoch } = session
         this.decide({ kind: 'quarantine', brokerId, brokerEpoch, partitions: frame.partitions })
         return

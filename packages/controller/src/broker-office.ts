@@ -119,8 +119,8 @@ export class BrokerOffice implements Office {
 
   quarantined(session: BrokerSession, frame: Frame<'quarantined'>): void {
     const { proposals, world } = this.parts
-    for (const { topicId, partition, reason } of frame.partitions)
-      world.log.warn({ broker: session.brokerId, topicId, partition, reason }, 'replica quarantined')
+    for (const { topicId, partition, reason, blank } of frame.partitions)
+      world.log.warn({ broker: session.brokerId, topicId, partition, reason, blank }, 'replica quarantined')
     proposals.ask({ ...frame, kind: 'quarantine', brokerId: session.brokerId }, () => {})
   }
 

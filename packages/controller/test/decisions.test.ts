@@ -348,7 +348,7 @@ describe('a quarantined replica', () => {
     const [one] = brokers as [FakeBroker]
     one.createTopic('t', [[1, 2]])
     const { topicId } = cluster.partition('t')
-    const partitions = [{ topicId, partition: 0, reason: 'rot' }]
+    const partitions = [{ topicId, partition: 0, reason: 'rot', partitionEpoch: 0, blank: false }]
     one.send({ kind: 'quarantined', brokerEpoch: one.epoch, partitions })
     cluster.time.pass(20)
     expect(cluster.partition('t')).toMatchObject({ leader: 2, isr: [2], leaderEpoch: 1 })

@@ -1,6 +1,6 @@
 import { ErrorCode, isUuid } from '@millrace/base'
 import type { Uuid } from '@millrace/base'
-import type { BrokerImage, PartitionImage } from './image.ts'
+import { type BrokerImage, type PartitionImage, UNASSIGNED } from './image.ts'
 import type { MachineContext } from './machine.ts'
 import { Refused, succeeded } from './outcome.ts'
 import type { Wish } from './partition-change.ts'
@@ -40,7 +40,7 @@ function checkRegistration({ state }: MachineContext, request: RegisterBroker, o
   if (brokerId < 0) refuse(`broker ids are not negative: ${brokerId}`)
   if (!isUuid(request.incarnationId)) refuse('the incarnation id is none')
   if (directories.length === 0) refuse('no log directory is online')
-  if (!directories.every(isUuid) || new Set(directories).size !== directories.length)
+  if (!directories.every((id) => isUuid(id) && id !== UNASSIGNED) || new Set(directories).size !== directories.length)
     refuse('the directory ids are not ids, or not all different')
   if (!endpoints.some(({ name }) => name === PEER)) refuse(`there is no ${PEER} endpoint, where other nodes connect`)
   if (endpoints.some(({ host, port }) => host === '' || !(port > 0 && port <= 65535)))

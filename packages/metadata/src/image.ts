@@ -1,4 +1,7 @@
-import type { Uuid } from '@millrace/base'
+import { type Uuid, ZERO_UUID } from '@millrace/base'
+
+/** Kafka's reserved id of a replica that is in no directory (KIP-858). */
+export const UNASSIGNED: Uuid = ZERO_UUID
 
 /** One partition as the committed metadata has it. */
 export interface PartitionImage {
@@ -6,7 +9,10 @@ export interface PartitionImage {
   readonly topic: string
   readonly partition: number
   readonly replicas: readonly number[]
-  /** The directory id of each replica, in the order of `replicas`. */
+  /**
+   * The directory id of each replica, in the order of `replicas`. {@link UNASSIGNED} for one that never held anything, as long as the
+   * partition has no leader: then it gets a directory, and may make its folder.
+   */
   readonly directories: readonly Uuid[]
   readonly isr: readonly number[]
   readonly elr: readonly number[]

@@ -1,5 +1,6 @@
 export { OLDEST_PROTOCOL } from './brokers.ts'
 export type * from './image.ts'
+export { UNASSIGNED } from './image.ts'
 export { createControllerMachine } from './machine.ts'
 export type { ControllerMachine, MachineConfig } from './machine.ts'
 export { decodeBatch, encodeBatch, encodeRecords, joinBatch, MetadataDecodeError } from './records.ts'

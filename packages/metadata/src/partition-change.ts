@@ -1,5 +1,5 @@
 import type { Uuid } from '@millrace/base'
-import type { PartitionImage } from './image.ts'
+import { type PartitionImage, UNASSIGNED } from './image.ts'
 import type { MetadataRecord } from './records.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { MetadataRecord } from './records.ts'
  * The ELR (KIP-966) holds replicas that left the ISR while it was, or thereby became, smaller than min.insync.replicas. The
  * watermark stands still in that state, so they hold every record that was acknowledged and may lead without loss. At or above the
  * minimum the ELR is empty. The ISR holds eligible replicas only and may become empty; then there is no leader, and only a member of
- * the ELR may become one cleanly.
+ * the ELR may become one cleanly. Unless every replica is known to be blank: then nothing was ever committed, and any may begin.
  */
 export interface Wish {
   /** What the ISR shall be, before ineligible replicas are taken out; without it the present one. */
@@ -18,6 +18,8 @@ export interface Wish {
   readonly untrusted?: ReadonlySet<number>
   /** Those of them that may not even stand in as the last known leader. */
   readonly damaged?: ReadonlySet<number>
+  /** Those of the untrusted that never held anything: without a leader, their directory becomes unassigned. */
+  readonly blank?: ReadonlySet<number>
   /** `preferred`: the first replica shall lead if it is in sync. `unclean`: any replica that is alive may. */
   readonly election?: 'preferred' | 'unclean'
 }
@@ -27,7 +29,7 @@ export interface Rules {
   /** The broker is unfenced, not shutting down, and this directory of it is online. */
   eligible(broker: number, directory: Uuid): boolean
   /** Where the broker keeps a replica that was in `directory`: there, or elsewhere when that directory is gone. */
-  home(broker: number, directory: Uuid): Uuid
+  home(broker: number, directory: Uuid, partition: number): Uuid
   readonly minIsr: number
   readonly uncleanElection: boolean
 }
@@ -120,7 +122,11 @@ interface Situation {
 
 function withoutCleanLeader(partition: PartitionImage, wish: Wish, rules: Rules, situation: Situation): Outcome {
   const { complete, alive } = situation
-  const { directories } = partition
+  const directories = partition.directories.map((one, at) =>
+    wish.blank?.has(partition.replicas[at] as number) ? UNASSIGNED : one,
+  )
+  // Whoever held what was committed would know; so nothing was if nobody ever held anything.
+  const unwritten = directories.every((one) => one === UNASSIGNED)
   const untrusted = wish.untrusted ?? NOBODY
   const lastKnown = (partition.isr.length > 0 ? [partition.leader] : partition.lastKnownElr).filter(
     (broker) => !(wish.damaged ?? NOBODY).has(broker),
@@ -130,24 +136,26 @@ function withoutCleanLeader(partition: PartitionImage, wish: Wish, rules: Rules,
   const forced = wish.election === 'unclean'
   const any =
     forced || rules.uncleanElection ? partition.replicas.find((one) => alive(one) && !untrusted.has(one)) : undefined
-  const heir = last ?? any ?? (forced ? emptied(partition, rules) : undefined)
+  const heir = last ?? any ?? (forced || unwritten ? emptied(partition, directories, rules) : undefined)
   if (heir === undefined)
     return { isr: [], elr: complete, lastKnownElr: lastKnown, directories, leader: -1, unclean: false }
   return {
     isr: [heir],
     elr: [],
     lastKnownElr: [],
-    directories: directories.map((one, at) => (partition.replicas[at] === heir ? rules.home(heir, one) : one)),
+    directories: directories.map((one, at) =>
+      partition.replicas[at] === heir ? rules.home(heir, one, partition.partition) : one,
+    ),
     leader: heir,
-    unclean: true,
+    unclean: !unwritten,
   }
 }
 
-/** A replica that lost its directory: it would lead an empty log, which only an operator may ask for. */
-function emptied(partition: PartitionImage, rules: Rules): number | undefined {
+/** A replica without its directory: it would lead an empty log, which only an operator may ask for where anything was written. */
+function emptied(partition: PartitionImage, directories: readonly Uuid[], rules: Rules): number | undefined {
   return partition.replicas.find((broker, at) => {
-    const directory = partition.directories[at] as Uuid
-    return rules.eligible(broker, rules.home(broker, directory))
+    const directory = directories[at] as Uuid
+    return rules.eligible(broker, rules.home(broker, directory, partition.partition))
   })
 }
 
@@ -156,7 +164,7 @@ function rehomed(partition: PartitionImage, outcome: Outcome, rules: Rules): rea
   return outcome.directories.map((directory, at) => {
     const broker = partition.replicas[at] as number
     const waits = outcome.isr.includes(broker) || outcome.elr.includes(broker)
-    return waits ? directory : rules.home(broker, directory)
+    return waits ? directory : rules.home(broker, directory, partition.partition)
   })
 }
 

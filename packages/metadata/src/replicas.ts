@@ -75,7 +75,10 @@ function proposalProblem(deciding: Deciding, partition: PartitionImage, item: Is
   return eligible ? ErrorCode.NONE : ErrorCode.INELIGIBLE_REPLICA
 }
 
-/** A broker's replicas in doubt leave ISR and ELR, even as the last member: they refetch, or wait for one who has the data. */
+/**
+ * A broker's replicas in doubt leave ISR and ELR, even as the last member: they refetch, or wait for one who has the data. A report counts
+ * for the partition as it was known to the broker: one that was on its way while the replica began anew says nothing about the new log.
+ */
 export function quarantine(
   { state, config }: MachineContext,
   { brokerId, brokerEpoch, partitions }: Ask<'quarantine'>,
@@ -83,16 +86,20 @@ export function quarantine(
   const error = staleness(state.brokers.get(brokerId), brokerEpoch)
   if (error !== ErrorCode.NONE) return { records: [], response: { error, message: null } }
   const itself = new Set([brokerId])
-  const named = new Map<string, PartitionImage>()
-  for (const { topicId, partition } of partitions) {
-    const found = state.partition(topicId, partition)
-    if (found?.replicas.includes(brokerId)) named.set(`${topicId}-${partition}`, found)
+  const online = state.brokers.get(brokerId)?.directories ?? []
+  const blank = new Map<PartitionImage, boolean>()
+  for (const report of partitions) {
+    const found = state.partition(report.topicId, report.partition)
+    if (!found?.replicas.includes(brokerId) || found.partitionEpoch !== report.partitionEpoch) continue
+    // Nobody knows what was in a directory that is gone.
+    blank.set(found, report.blank && online.includes(found.directories[found.replicas.indexOf(brokerId)] as string))
   }
   const deciding = new Deciding(state, config.properties)
-  const records = deciding.changes(named.values(), (partition) => ({
+  const records = deciding.changes(blank.keys(), (partition) => ({
     isr: partition.isr.filter((member) => member !== brokerId),
     untrusted: itself,
     damaged: itself,
+    ...(blank.get(partition) === true && { blank: itself }),
   }))
   return { records, response: succeeded }
 }

@@ -74,6 +74,13 @@ export interface ReplicaName {
   readonly partition: number
 }
 
+export interface QuarantineReport extends ReplicaName {
+  /** Of the partition as the broker knew it: a report of another state is void, and told again if it still holds. */
+  readonly partitionEpoch: number
+  /** The replica has no log, or an empty one that nobody counts on: as far as its disk knows, nothing was ever written to it. */
+  readonly blank: boolean
+}
+
 export interface IsrProposal extends ReplicaName {
   readonly requestId: number
   readonly leaderEpoch: number
@@ -149,7 +156,7 @@ export interface Questions {
   }
   /** A broker's own replicas that it no longer trusts. */
   quarantine: {
-    ask: { readonly brokerId: number; readonly brokerEpoch: number; readonly partitions: readonly ReplicaName[] }
+    ask: { readonly brokerId: number; readonly brokerEpoch: number; readonly partitions: readonly QuarantineReport[] }
     answer: Outcome
   }
   electLeaders: {

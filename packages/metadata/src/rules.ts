@@ -2,7 +2,7 @@ import type { Properties, Uuid } from '@millrace/base'
 import type { BrokerImage } from './image.ts'
 import { changeOf } from './partition-change.ts'
 import type { Rules, Wish } from './partition-change.ts'
-import type { PartitionImage } from './image.ts'
+import { type PartitionImage, UNASSIGNED } from './image.ts'
 import type { MetadataRecord } from './records.ts'
 import { minIsrOf, uncleanElectionOf } from './settings.ts'
 import type { ImageState } from './state.ts'
@@ -20,7 +20,6 @@ export class Deciding {
   private readonly properties: Properties
   private readonly foresight: Foresight
   private readonly byTopic = new Map<string, Rules>()
-  private homes = 0
 
   constructor(state: ImageState, properties: Properties, foresight: Foresight = {}) {
     this.state = state
@@ -51,11 +50,11 @@ export class Deciding {
     return broker !== undefined && isActive(broker) && broker.directories.includes(directory)
   }
 
-  private home(id: number, directory: Uuid): Uuid {
+  private home(id: number, directory: Uuid, partition: number): Uuid {
     const broker = this.broker(id)
     if (broker === undefined || broker.directories.length === 0 || broker.directories.includes(directory))
       return directory
-    return broker.directories[this.homes++ % broker.directories.length] as Uuid
+    return directoryFor(broker, partition)
   }
 
   private rulesOf(topic: string): Rules {
@@ -65,7 +64,7 @@ export class Deciding {
     const clusterWide = this.settings('broker', '')
     const rules: Rules = {
       eligible: (id, directory) => this.eligible(id, directory),
-      home: (id, directory) => this.home(id, directory),
+      home: (id, directory, partition) => this.home(id, directory, partition),
       minIsr: minIsrOf(own, clusterWide),
       uncleanElection: uncleanElectionOf(own, clusterWide, this.properties),
     }
@@ -76,6 +75,11 @@ export class Deciding {
   private settings(kind: 'topic' | 'broker', name: string): Properties {
     return this.foresight.settings?.(kind, name) ?? this.state.configs({ kind, name })
   }
+}
+
+/** A broker's replicas of one topic go round its directories. */
+export function directoryFor({ directories }: BrokerImage, partition: number): Uuid {
+  return directories[partition % directories.length] ?? UNASSIGNED
 }
 
 /** Serves clients and may lead: unfenced and not on its way out. */

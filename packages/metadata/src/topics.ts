@@ -7,7 +7,7 @@ import { checkedAssignments, placed } from './assignments.ts'
 import type { MetadataRecord } from './records.ts'
 import { duplicates, Refused, succeeded } from './outcome.ts'
 import type { Answer, Ask, Decision, NewTopic, NewTopicResult, Outcome, TopicToDelete } from './requests.ts'
-import { isActive } from './rules.ts'
+import { directoryFor, isActive } from './rules.ts'
 import { configRecord, partitionRecord } from './snapshot.ts'
 
 /** Every topic is decided by itself; those that can be created are created together. */
@@ -163,11 +163,6 @@ export function newPartitions(
       leaderRecovery: 'recovered',
     })
   })
-}
-
-/** A broker's replicas of one topic go round its directories. */
-function directoryFor({ directories }: BrokerImage, partition: number): Uuid {
-  return directories[partition % directories.length] ?? ZERO_UUID
 }
 
 /** Deletes by name or by id, each at once: the name may be used again with a new id. */

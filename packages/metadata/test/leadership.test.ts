@@ -370,13 +370,11 @@ describe('enabling unclean elections', () => {
 })
 
 describe('a replica in doubt', () => {
-  const quarantine = (cluster: Harness, brokerId: number): number =>
-    cluster.ask({
-      kind: 'quarantine',
-      brokerId,
-      brokerEpoch: cluster.epoch(brokerId),
-      partitions: [cluster.partition('t'), cluster.partition('t'), { topicId: 'AAAAAAAAAAAAAAAAAAAABQ', partition: 0 }],
-    }).error
+  const quarantine = (cluster: Harness, brokerId: number): number => {
+    const report = { ...cluster.partition('t'), blank: false }
+    const partitions = [report, report, { ...report, topicId: 'AAAAAAAAAAAAAAAAAAAABQ' }]
+    return cluster.ask({ kind: 'quarantine', brokerId, brokerEpoch: cluster.epoch(brokerId), partitions }).error
+  }
 
   test('leaves ISR, leadership and eligibility', () => {
     const cluster = three()
@@ -407,9 +405,18 @@ describe('a replica in doubt', () => {
       kind: 'quarantine',
       brokerId: 1,
       brokerEpoch: 1,
-      partitions: [cluster.partition('t')],
+      partitions: [{ ...cluster.partition('t'), blank: false }],
     })
     expect(answer.error).toBe(ErrorCode.STALE_BROKER_EPOCH)
+  })
+
+  test('is no matter of a report that was on its way while the partition changed', () => {
+    const cluster = three()
+    const old = { ...cluster.partition('t'), blank: false }
+    quarantine(cluster, 3)
+    cluster.propose('t', [1, 2, 3])
+    cluster.ask({ kind: 'quarantine', brokerId: 3, brokerEpoch: cluster.epoch(3), partitions: [old] })
+    expect(cluster.records).toEqual([])
   })
 })
 

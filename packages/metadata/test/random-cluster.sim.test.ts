@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import type { Random, Uuid } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import { createControllerMachine, createImage, minInsyncReplicas } from '../src/index.ts'
+import { createControllerMachine, createImage, minInsyncReplicas, UNASSIGNED } from '../src/index.ts'
 import type { FollowedImage, PartitionImage, RegisterBroker } from '../src/index.ts'
 import { directory, Harness, plain } from './harness.ts'
 import { seeded } from './seeded.ts'
@@ -29,6 +29,8 @@ class World {
   readonly directories = new Map<number, Uuid[]>()
   readonly modes = new Map<number, 'fsync' | 'pagecache'>()
   unclean = false
+  begun = 0
+  readonly restarts: (() => void)[] = []
   names = 0
 
   constructor(seed: number) {
@@ -77,6 +79,7 @@ class World {
       [12, 'write', () => this.write()],
       [12, 'isr', () => this.alterIsr()],
       [2, 'quarantine', () => this.quarantine()],
+      [this.restarts.length > 0 ? 40 : 1, 'blank', () => this.blank()],
       [2, 'config', () => this.configure()],
       [1, 'elect', () => this.elect()],
       [1, 'balance', () => void this.harness.ask({ kind: 'balanceLeaders', limit: this.random.below(5) })],
@@ -229,13 +232,30 @@ class World {
     const partition = this.pick(this.partitions())
     const brokerId = this.pick(partition?.replicas ?? [])
     if (partition === undefined || brokerId === undefined) return
-    this.harness.ask({
-      kind: 'quarantine',
-      brokerId,
-      brokerEpoch: this.harness.epoch(brokerId),
-      partitions: [partition],
-    })
+    this.report(partition, brokerId, false)
     if (this.harness.image.brokers.has(brokerId)) this.log(partition).held.set(placeOf(partition, brokerId), 0)
+  }
+
+  /** All brokers of a partition that nobody ever wrote to restart before they made its folder, one step at a time. */
+  blank(): void {
+    const next = this.restarts.shift()
+    if (next !== undefined) return next()
+    const chosen = this.pick(this.partitions().filter(({ replicas }) => replicas.length > 1))
+    if (chosen === undefined) return
+    const { topicId, partition: number, replicas } = chosen
+    const register = (id: number) => (): void =>
+      void this.harness.register(id, { directories: this.directories.get(id) as Uuid[] })
+    const report = (id: number) => (): void => {
+      const now = this.harness.image.partition(topicId, number)
+      if (now === null || this.log(now).acked > 0) return
+      this.report(this.chance(0.1) ? { ...now, partitionEpoch: now.partitionEpoch - 1 } : now, id, true)
+    }
+    this.restarts.push(...replicas.map(register), ...replicas.map(report))
+  }
+
+  report(partition: PartitionImage, brokerId: number, blank: boolean): void {
+    const brokerEpoch = this.harness.epoch(brokerId)
+    this.harness.ask({ kind: 'quarantine', brokerId, brokerEpoch, partitions: [{ ...partition, blank }] })
   }
 
   configure(): void {
@@ -325,6 +345,13 @@ function checkHistory(world: World, partition: PartitionImage): void {
     must(held === log.acked, `${key}: leader ${leader} holds ${held} of ${log.acked} acknowledged records`)
     return
   }
+  const assigned = old.directories.filter((one) => one !== UNASSIGNED)
+  const blank = log.acked === 0 && assigned.length < 2
+  if (partition.replicas.length > 1 && (blank || partition.leaderRecovery === 'recovered')) {
+    must(log.acked === 0, 'only a partition that nobody wrote to begins without ISR and ELR')
+    world.begun++
+    return
+  }
   must(mayLeadUncleanly(world, old, leader, same), 'an election outside ISR and ELR was allowed')
   must(partition.replicas.length === 1 || partition.leaderRecovery === 'recovering', 'it shows')
   log.acked = held
@@ -373,6 +400,8 @@ function checkCopies({ harness }: World): void {
 }
 
 describe('a cluster to which anything may happen', () => {
+  let begun = 0
+
   test.each(Array.from({ length: SEEDS }, (_, at) => FIRST + at))(
     'keeps its invariants and every acknowledged record (seed %i)',
     (seed) => {
@@ -391,10 +420,15 @@ describe('a cluster to which anything may happen', () => {
           if (step % 20 === 0) checkCopies(world)
           if (step % 20 === 0) follower.check(world.harness.committed)
         }
+        begun += world.begun
       } catch (error) {
         throw new Error(`seed ${seed}, step ${trail.length}: ${trail.slice(-8).join(' ')}`, { cause: error })
       }
     },
     30_000,
   )
+
+  test.runIf(SEEDS >= 12)('has partitions that begin because all their replicas are blank', () => {
+    expect(begun).toBeGreaterThan(0)
+  })
 })

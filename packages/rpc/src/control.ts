@@ -33,6 +33,17 @@ export const DamagedPartition = proto('DamagedPartition', {
   reason: field(3, string),
 })
 
+export const QuarantinedPartition = proto('QuarantinedPartition', {
+  topicId: field(1, string),
+  partition: field(2, uint32),
+  reason: field(3, string),
+  /** Of the partition as the broker knows it: a report of another state is void. */
+  partitionEpoch: field(4, sint32),
+  /** The replica has no log, or an empty one that nobody counts on: as far as its disk knows, nothing was ever written to it. */
+  blank: field(5, bool),
+})
+export type QuarantinedPartition = TypeOf<typeof QuarantinedPartition>
+
 /** The first frame of a broker after the hello. */
 export const Register = proto('Register', {
   brokerId: field(1, sint32),
@@ -105,7 +116,10 @@ export const BrokerFrame = frame('BrokerFrame', {
     }),
   ],
   /** A replica is in doubt: it leaves ISR and ELR. */
-  quarantined: [5, proto('Quarantined', { brokerEpoch: field(1, sint64), partitions: repeated(2, DamagedPartition) })],
+  quarantined: [
+    5,
+    proto('Quarantined', { brokerEpoch: field(1, sint64), partitions: repeated(2, QuarantinedPartition) }),
+  ],
   /** A block of producer ids that no other broker gets. */
   allocateProducerIds: [
     6,
