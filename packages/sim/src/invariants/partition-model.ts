@@ -101,9 +101,12 @@ export class PartitionModel {
     this.elected.set(now.leaderEpoch, now.leader)
     // A partition that nobody wrote to begins with any replica, once all of them turn out to be blank.
     const begins = now.leaderRecovery === 'recovered' && this.committed.length === 0
-    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader) || begins
+    // An entry may hold several decisions, of which only the last state is seen here.
+    const several = now.partitionEpoch > old.partitionEpoch + 1
+    const told = several && now.leaderRecovery === 'recovered'
+    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader) || begins || told
     if (now.leader !== -1 && now.leaderEpoch !== old.leaderEpoch && !clean) this.electedUncleanly(now, old)
-    else this.keepsEligible(now, old)
+    else if (!several) this.keepsEligible(now, old)
     for (const id of [...now.isr, ...now.elr]) {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
       this.mustHold(id, 0, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
