@@ -25,10 +25,6 @@ export interface JournalOptions {
 const ENTRY_BYTES = 1024 * 1024
 /** What a full disk refused is tried again after this. */
 const RETRY_US = 1_000_000
-/** Groups begin no sooner after each other than this, so that each carries more, unless the writing pauses. */
-const SPACING_US = 2_000
-/** When nothing was written for so long, waiting longer adds nothing to a group: whoever writes waits for it. */
-const QUIET_US = 1_000
 
 /**
  * What makes appends durable: one journal for all logs of a directory. Every change of a log goes to its segments in the page cache, and
@@ -47,13 +43,12 @@ export class Journal {
   private pending: Pending[] = []
   private nextNumber = 1
   private asked = false
+  /** Until a group that a full disk refused is tried again. */
   private timer: Timer | null = null
   private writing = false
   private ended = false
   /** Set while a full disk refuses the group that is to be written. */
   private refused: IoError | null = null
-  private notBeforeUs = 0
-  private addedUs = 0
   private waiting: Done<void>[] = []
   /** Groups that were written, and their bytes. */
   groups = 0
@@ -104,8 +99,6 @@ export class Journal {
   begins(key: Uint8Array, offset: number, done: Done<void>): void {
     if (this.ended) return done(this.endedError())
     const nothing = { bytes: 0, slab: null, at: 0, batches: [] }
-    // One that waits for itself waits for nobody else.
-    this.notBeforeUs = 0
     this.push({ key, op: 'make', from: offset, end: offset, log: null, generation: 0, done, ...nothing })
   }
 
@@ -148,38 +141,21 @@ export class Journal {
   private push(entry: Pending): void {
     if (this.ended) return
     this.pending.push(entry)
-    this.addedUs = this.options.world.clock.monotonicUs()
     this.checkpoints.changed()
     this.schedule()
   }
 
+  /** Not now: the rest of this turn's appends belong to the same group. */
   private schedule(): void {
     if (this.asked || this.writing || this.ended) return
     this.asked = true
-    const delay = this.delayUs()
-    // Not now: the rest of this turn's appends belong to the same group.
-    if (delay <= 0) this.options.world.timers.endOfTurn(this.write)
-    else this.timer = this.options.world.timers.after(delay, this.look)
-  }
-
-  /** How long the next group has to wait at least before it is looked at again. */
-  private delayUs(): number {
-    const now = this.options.world.clock.monotonicUs()
-    return Math.min(this.notBeforeUs - now, this.addedUs + QUIET_US - now)
-  }
-
-  private readonly look = (): void => {
-    const delay = this.delayUs()
-    if (delay <= 0) this.write()
-    else this.timer = this.options.world.timers.after(delay, this.look)
+    this.options.world.timers.endOfTurn(this.write)
   }
 
   private readonly write = (): void => {
     this.asked = false
     if (this.writing || this.ended || this.pending.length === 0) return
-    this.timer?.cancel()
     this.writing = true
-    this.notBeforeUs = this.options.world.clock.monotonicUs() + SPACING_US
     this.writeGroup(this.takeGroup())
   }
 

@@ -308,7 +308,8 @@ describe('the files of a journal', () => {
     const options = { journalFileBytes: 8 * BLOCK }
     const life = begin(options)
     append(life, 600)
-    expect(journalFiles(life).length).toBeLessThan(6)
+    // Without that it would be 75.
+    expect(journalFiles(life).length).toBeLessThan(15)
     const after = reopen(powerCut(life), options)
     expect([after.log.endOffset, after.found.damaged]).toEqual([600, []])
     append(after, 3)
