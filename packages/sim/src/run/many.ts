@@ -16,13 +16,17 @@ export interface ManyOptions {
 /** Of 100 runs so many may have nothing acknowledged; more means that the simulation tests nothing. */
 const IDLE_PERCENT = 20
 
+/** After so many failures another one tells nothing new. */
+const MANY_FAILURES = 25
+
 /** Runs seeds and prints what came out; true when no invariant broke. */
 export async function runMany(options: ManyOptions): Promise<boolean> {
   const summary = newSummary()
   const started = Date.now()
   const next = seedsOf(options)
   if (options.json !== true) process.stdout.write(`seeds from ${next.first}, node ${process.version}\n`)
-  await runJobs(options.jobs, next.seed, (report) => {
+  const draw = (): number | null => (summary.failures.length < MANY_FAILURES ? next.seed() : null)
+  await runJobs(options.jobs, draw, (report) => {
     addReport(summary, report)
     if (options.json === true) process.stdout.write(`${JSON.stringify({ ...report, story: undefined })}\n`)
     else tell(report, summary, started)
