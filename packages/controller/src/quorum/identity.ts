@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { isUuid, type Disk, type Done, type Uuid, type VoterId } from '@millrace/base'
 import { readWhole, writeDurably } from './durable-file.ts'
 
@@ -42,7 +43,9 @@ export function readIdentity(disk: Disk, directory: string, done: Done<IdentityA
 }
 
 export function writeIdentity(disk: Disk, directory: string, identity: Identity, done: Done<void>): void {
-  const text = `${JSON.stringify({ version: VERSION, ...identity }, null, 2)}\n`
+  const { directoryId, clusterId, formation, store } = identity
+  const checksum = checksumOf(identity)
+  const text = `${JSON.stringify({ version: VERSION, directoryId, clusterId, formation, store, checksum }, null, 2)}\n`
   writeDurably(disk, { directory, name: NAME }, [new TextEncoder().encode(text)], done)
 }
 
@@ -59,7 +62,13 @@ function parse(content: Uint8Array): IdentityAnswer {
   const formation = value['formation'] === null ? null : parseFormation(value['formation'])
   if (!isId(directoryId) || !isId(clusterId) || formation === undefined) return { kind: 'damaged' }
   if (typeof store !== 'string' || !/^raft[A-Za-z0-9_-]*$/.test(store)) return { kind: 'damaged' }
-  return { kind: 'read', identity: { directoryId, clusterId, formation, store } }
+  const identity = { directoryId, clusterId, formation, store }
+  return value['checksum'] === checksumOf(identity) ? { kind: 'read', identity } : { kind: 'damaged' }
+}
+
+/** A flipped bit makes another id of an id: who is somebody else by it must not vote, and would never be let in. */
+function checksumOf({ directoryId, clusterId, formation, store }: Identity): number {
+  return crc32(JSON.stringify([directoryId, clusterId, formation, store]))
 }
 
 function parseFormation(value: unknown): Formation | undefined {
