@@ -38,7 +38,7 @@ export interface Invariants {
   /** An event of the node is over, the end of its turn and its microtasks included. */
   nodeRan(node: number): void
   /** A machine without a process loses its power too. */
-  nodeEnded(node: number, how: 'killed' | 'power-cut'): void
+  nodeEnded(node: number, how: 'killed' | 'power-cut' | 'by-itself'): void
   /** A producer was told that the records below `end` are committed. */
   acked(topic: string, partition: number, end: number): void
   /** A consumer was given the record at `offset`. */
@@ -133,9 +133,12 @@ class ClusterInvariants implements Invariants {
     if (watch !== undefined) watch.view = view
   }
 
-  nodeEnded(node: number, how: 'killed' | 'power-cut'): void {
+  nodeEnded(node: number, how: 'killed' | 'power-cut' | 'by-itself'): void {
     this.raft.ended(node)
-    for (const replica of this.nodes.get(node)?.replicas.values() ?? []) replica.model.watches.delete(replica)
+    for (const watch of this.nodes.get(node)?.replicas.values() ?? []) {
+      watch.model.watches.delete(watch)
+      if (how === 'by-itself') watch.mirror.mayBeCut(watch.model.end)
+    }
     this.nodes.delete(node)
     for (const { mirrors } of this.partitions.values()) mirrors.get(node)?.ended(how === 'power-cut', this.fsync)
   }

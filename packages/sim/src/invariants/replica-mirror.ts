@@ -105,6 +105,11 @@ export class ReplicaMirror {
   }
 
   /** The process is gone. A power cut takes what was not durable. */
+  /** A process that ended itself may have been in the middle of a cut: only what is committed will be missed. */
+  mayBeCut(committed: number): void {
+    this.durableEnd = Math.min(this.durableEnd, committed)
+  }
+
   ended(powerCut: boolean, fsync: boolean): void {
     this.log = null
     if (!this.counts) return

@@ -225,7 +225,8 @@ export class Simulation implements NodeWatcher {
 
   ended(node: SimNode, life: Life, end: NodeEnd): void {
     this.processes.delete(life)
-    this.invariants.nodeEnded(node.id, end.how === 'power-cut' ? 'power-cut' : 'killed')
+    const how = end.how === 'fatal' ? 'by-itself' : end.how === 'power-cut' ? end.how : 'killed'
+    this.invariants.nodeEnded(node.id, how)
     this.story.tell(hostOf(node.id), tellEnd(end))
     const violation = forbiddenEnd(end, this.nemesis.mayHaveFailed(node.id))
     if (violation !== null) this.broken(violation)

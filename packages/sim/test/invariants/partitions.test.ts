@@ -257,6 +257,20 @@ describe('the invariants of partitions', () => {
     expect(() => cluster.serve(2)).not.toThrow()
   })
 
+  it('what was cut in the event in which the node ended itself is not missed', () => {
+    const cluster = withRecord()
+    const others = cluster.replica(3)
+    cluster.replica(2).append(0)
+    cluster.replica(2).sync()
+    cluster.ran(2)
+    cluster.replica(2).truncateTo(others)
+    cluster.invariants.nodeEnded(2, 'by-itself')
+    cluster.spawn(2, { term: 1, votedFor: null }, [], false)
+    cluster.replica(2).copy(others)
+    cluster.replica(2).sync()
+    expect(() => cluster.serve(2)).not.toThrow()
+  })
+
   it('a disk that was damaged is no evidence until its node has recovered', () => {
     const cluster = withRecord()
     cluster.invariants.nodeEnded(2, 'power-cut')
