@@ -26,8 +26,9 @@ export class Story {
 
   /** The last lines, with what clients did among them, in the order of time. */
   last(count: number, history: readonly Operation[]): readonly StoryLine[] {
+    // Clients do much more than nodes tell: they get a third of the lines.
     const operations = history
-      .slice(-count * 2)
+      .slice(-Math.ceil(count / 3))
       .filter(({ endedUs }) => Number.isFinite(endedUs))
       .map((operation) => ({ atUs: operation.endedUs, who: operation.client, text: tellOperation(operation) }))
     const all = [...this.lines, ...operations]
