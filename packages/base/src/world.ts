@@ -147,6 +147,8 @@ export interface Accepted {
 export interface PeerStream {
   /** Ownership of the frame passes to the receiver. False: stop until `drained`. Frames sent before `opened` are queued. */
   send(frame: Uint8Array): boolean
+  /** The same for one frame in pieces. They are read before this returns and stay the sender's, who may use their memory again. */
+  sendParts(parts: readonly Uint8Array[]): boolean
   readonly queuedBytes: number
   close(reason: string): void
 }

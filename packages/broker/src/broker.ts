@@ -123,7 +123,6 @@ class BrokerNode
     this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())
     this.turn.stage(() => this.lanes.flush())
-    this.turn.stage(() => this.work.forgetRecent())
     this.turn.stage(() => this.answers.give())
     this.turn.stage(() => this.work.notify())
     this.turn.stage(() => this.lines.flush())

@@ -1,5 +1,5 @@
 import type { PartitionMessage } from '@millrace/replication'
-import { LeaderFrame, type AppendMessage, type TypeOf } from '@millrace/rpc'
+import { type AppendMessage, encodeLeaderFrame, type LeaderFrame, type TypeOf } from '@millrace/rpc'
 
 type MessageOf<K extends PartitionMessage['kind']> = Extract<PartitionMessage, { kind: K }>
 export type ToFollower = MessageOf<'accepted' | 'diverging' | 'refused' | 'progress'>
@@ -33,10 +33,13 @@ export class OutgoingFrame {
     )
   }
 
-  /** Whether a batch fits behind `waiting` bytes that are about to be added. The first batch of a frame always does. */
-  fits(waiting: number, bytes: number): boolean {
-    const before = this.bytes + waiting
-    return before === 0 || before + bytes <= FRAME_BYTES
+  /** Bytes of batches that still fit. A batch that is larger than a frame should be goes into one that holds none yet. */
+  get room(): number {
+    return FRAME_BYTES - this.bytes
+  }
+
+  get hasBatches(): boolean {
+    return this.bytes > 0
   }
 
   addMessage(message: ToFollower): void {
@@ -51,24 +54,24 @@ export class OutgoingFrame {
     this.bytes += bytes
   }
 
-  /** Everything, encoded: one frame, and more where a batch is too large for it. Empty afterwards. */
-  take(): Uint8Array[] {
+  /** Everything, encoded: the pieces of one frame, and of more where a batch is too large for it. Empty afterwards. */
+  take(): Uint8Array[][] {
     const { refused, diverging, accepted } = this
     const progress = [...this.progress.values()]
-    const frames: Uint8Array[] = []
+    const frames: Uint8Array[][] = []
     let next: LeaderFrame = { ...NOTHING, refused, diverging, accepted }
     let append: Append[] = []
     for (const message of this.append) {
       const size = message.batches.reduce((sum, part) => sum + part.length, 0)
       if (size <= PIECE_BYTES) append.push(message)
       else {
-        frames.push(LeaderFrame.encode({ ...next, append }))
+        frames.push(encodeLeaderFrame({ ...next, append }))
         next = NOTHING
         append = []
-        for (const piece of piecesOf(message)) frames.push(LeaderFrame.encode({ ...NOTHING, append: [piece] }))
+        for (const piece of piecesOf(message)) frames.push(encodeLeaderFrame({ ...NOTHING, append: [piece] }))
       }
     }
-    frames.push(LeaderFrame.encode({ ...next, append, progress }))
+    frames.push(encodeLeaderFrame({ ...next, append, progress }))
     this.refused = []
     this.diverging = []
     this.accepted = []

@@ -107,12 +107,8 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
     else if (message.kind !== 'progress') this.forget(message.session)
   }
 
-  wantsTail(session: SendSession): void {
-    this.queue.addTail(session)
-  }
-
-  wantsCatchUp(session: SendSession): void {
-    this.queue.addCatchUp(session)
+  wants(session: SendSession): void {
+    this.queue.add(session)
   }
 
   ended(session: SendSession): void {
@@ -154,10 +150,9 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
       if (this.outgoing.empty) break
       for (const frame of this.outgoing.take()) {
         this.counters.leaderFrames++
-        this.blocked = !this.stream.send(frame)
+        this.blocked = !this.stream.sendParts(frame)
       }
     }
-    this.queue.endTurn()
     this.flushWanted = false
   }
 
@@ -211,7 +206,7 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
       { follower: brokerId, topic: replica.topic, partition: replica.partition, from: follower.acceptedEnd },
       'follower accepted',
     )
-    if (sending.next < replica.log.endOffset) this.queue.addCatchUp(sending)
+    if (sending.next < replica.log.endOffset) this.queue.add(sending)
   }
 
   private forget(session: number): void {

@@ -22,13 +22,6 @@ import type { TopicSettings } from './topic-settings.ts'
 /** What is in flight is judged within so many ticks; more than the longest pause of a machine's retries. */
 const LIVELY_TICKS = 30
 
-/** The batches that this leader has just written, for the followers that stand exactly there. */
-export interface RecentAppend {
-  readonly batches: readonly Uint8Array[]
-  readonly baseOffset: number
-  readonly endOffset: number
-}
-
 export interface ReplicaParts {
   readonly host: ReplicaHost
   readonly image: PartitionImage
@@ -53,7 +46,6 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   settings: TopicSettings
   /** Sessions of followers; the leader's end of the streams. */
   readonly sessions: SendSession[] = []
-  recent: RecentAppend | null = null
   /** Ticks that are due because of what happened lately; an idle replica ticks less often. */
   dueTicks = LIVELY_TICKS
   /** The disk is full, as the machine was told. */
@@ -249,11 +241,8 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     host.counters.producedBatches += written.batches.length
     host.counters.producedBytes += written.bytes
     this.queue.written(stamp, machine.logStart)
-    this.recent = written
     this.step({ kind: 'appended', endOffset: log.endOffset, generation: log.generation })
-    for (const session of this.sessions)
-      if (session.next === written.baseOffset) session.carrier.wantsTail(session)
-      else session.carrier.wantsCatchUp(session)
+    for (const session of this.sessions) session.carrier.wants(session)
   }
 
   /** Checks and stages what the leader sent; returns what is wrong with it, or null. */

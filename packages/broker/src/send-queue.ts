@@ -1,5 +1,4 @@
 import type { Clock, Logger, Timers } from '@millrace/base'
-import { nextOffset } from '@millrace/records'
 import type { LogSlice } from '@millrace/storage'
 import { FRAME_BYTES, type OutgoingFrame } from './leader-frame.ts'
 import type { BrokerCounters } from './metrics.ts'
@@ -9,8 +8,8 @@ import type { SendSession } from './send-session.ts'
 export const WINDOW_BYTES = 8 << 20
 /** Catch-up gets at most half of the window, so that replicas in sync stay in sync. */
 export const CATCH_UP_WINDOW_BYTES = WINDOW_BYTES / 2
-/** What one partition reads before it is the next one's turn. */
-const CATCH_UP_READ_BYTES = FRAME_BYTES / 4
+/** What one partition sends before it is the next one's turn. */
+const SHARE_BYTES = FRAME_BYTES / 4
 const READ_RETRY_US = 1_000_000
 
 export interface SendQueueHost {
@@ -25,8 +24,8 @@ export interface SendQueueHost {
 }
 
 /**
- * Decides whose batches go to one follower next: tails first, because they cost no read and keep replicas in sync; then catch-up, each
- * partition in its turn, within half of the window.
+ * Decides whose batches go to one follower next: first what the tail cache holds, because it costs no read and keeps replicas in sync; then
+ * catch-up from disk within half of the window. Each partition in its turn.
  */
 export class SendQueue {
   private readonly host: SendQueueHost
@@ -43,90 +42,70 @@ export class SendQueue {
     return this.inFlight
   }
 
-  addTail(session: SendSession): void {
-    if (session.queued || session.reading || session.slice !== null) return
-    this.tails.push(session)
-    this.host.wake()
-  }
-
-  addCatchUp(session: SendSession): void {
-    if (session.queued || session.reading || session.ended) return
+  /** The session's log holds more than was sent. */
+  add(session: SendSession): void {
+    if (session.queued || session.reading || session.slice !== null || session.ended) return
     session.queued = true
-    this.catchUps.push(session)
+    this.tails.push(session)
     this.host.wake()
   }
 
   acked(session: SendSession, durableEnd: number): void {
     const before = this.inFlight
     session.acked(durableEnd, this.release)
-    if (this.inFlight < before && this.catchUps.length > 0) this.host.wake()
+    if (this.inFlight < before) this.wakeIfWaiting()
   }
 
   end(session: SendSession): void {
     session.end(this.release)
-    if (this.catchUps.length > 0) this.host.wake()
+    this.wakeIfWaiting()
   }
 
-  /** Adds what may be sent now, until the frame is full. */
+  /**
+   * Adds what may be sent now, until the frame is full. The batches lie where the log keeps them: the frame is to be sent before anything
+   * else happens.
+   */
   fill(frame: OutgoingFrame): void {
     while (this.tails.length > 0 && this.inFlight < WINDOW_BYTES) {
-      const session = this.tails[0] as SendSession
-      if (!this.fillTail(session, frame)) return
+      if (!this.fillTail(this.tails[0] as SendSession, frame)) return
       this.tails.shift()
     }
     this.fillCatchUp(frame)
   }
 
-  /** The buffers of this turn are about to be forgotten: what is not sent yet is read from the log later. */
-  endTurn(): void {
-    if (this.tails.length === 0) return
-    const tails = this.tails
-    this.tails = []
-    for (const session of tails) this.addCatchUp(session)
+  private wakeIfWaiting(): void {
+    if (this.tails.length > 0 || this.catchUps.length > 0) this.host.wake()
   }
 
-  /** False when the frame or the window is full before the session is done. */
+  /** False when the frame is full. A session that has more to send stands at the end of the queue again, so partitions take turns. */
   private fillTail(session: SendSession, frame: OutgoingFrame): boolean {
-    const { recent } = session.replica
-    if (session.ended || recent === null) return true
-    const parts: Uint8Array[] = []
-    const from = session.next
-    let bytes = 0
-    let offset = recent.baseOffset
-    for (const batch of recent.batches) {
-      const begins = offset
-      offset = nextOffset(batch, 0)
-      if (begins < from) continue
-      if (!frame.fits(bytes, batch.length) || this.inFlight + bytes >= WINDOW_BYTES) break
-      parts.push(batch)
-      bytes += batch.length
-      session.next = offset
+    if (session.ended) return true
+    const { log } = session.replica
+    const { room } = frame
+    const slice = log.peek(session.next, Math.min(room, SHARE_BYTES), log.endOffset)
+    if (slice === null) {
+      this.catchUps.push(session)
+      return true
     }
-    if (bytes > 0) this.addAppend(session, { parts, bytes, nextOffset: session.next }, from, frame, false)
-    return session.next === recent.endOffset
+    if (frame.hasBatches && slice.bytes > room) return false
+    session.queued = false
+    if (slice.bytes > 0) this.addAppend(session, slice, frame, false)
+    return true
   }
 
-  /** A session that has more to send stands at the end of the queue again, so partitions take turns within a frame, too. */
   private fillCatchUp(frame: OutgoingFrame): void {
-    while (this.catchUps.length > 0 && frame.fits(0, CATCH_UP_READ_BYTES)) {
+    while (this.catchUps.length > 0 && (!frame.hasBatches || frame.room >= SHARE_BYTES)) {
       if (this.inFlight >= WINDOW_BYTES || this.catchUpInFlight >= CATCH_UP_WINDOW_BYTES) return
       const session = this.catchUps.shift() as SendSession
       session.queued = false
-      if (!session.ended) this.sendNext(session, frame)
+      if (session.ended) continue
+      const slice = session.slice ?? this.read(session)
+      session.slice = null
+      if (slice !== null) this.addAppend(session, slice, frame, true)
     }
   }
 
-  private sendNext(session: SendSession, frame: OutgoingFrame): void {
-    const slice = session.slice ?? this.read(session)
-    if (slice === null) return
-    session.slice = null
-    const from = session.next
-    session.next = slice.nextOffset
-    this.addAppend(session, slice, from, frame, true)
-    if (session.next < session.replica.log.endOffset) this.addCatchUp(session)
-  }
-
-  /** The slice at once when the log's tail cache holds it; else null, and the session is queued again once it is read. */
+  /** The slice where the log has it at once; else null, and the session is queued again once it is read. */
   private read(session: SendSession): LogSlice | null {
     const { log } = session.replica
     if (session.next >= log.endOffset || session.pausedUntilUs > this.host.clock.monotonicUs()) return null
@@ -135,24 +114,28 @@ export class SendQueue {
       return null
     }
     session.reading = true
-    const slice = log.read(session.next, CATCH_UP_READ_BYTES, log.endOffset, (error, late) => {
+    const slice = log.read(session.next, SHARE_BYTES, log.endOffset, (error, late) => {
       session.reading = false
-      this.release(CATCH_UP_READ_BYTES, true)
+      this.release(SHARE_BYTES, true)
       if (session.ended) return
       if (error !== null || late.bytes === 0) this.pause(session, error)
-      else {
-        session.slice = late
-        this.addCatchUp(session)
-      }
+      else this.wasRead(session, late)
     })
     if (slice === null) {
-      this.hold(CATCH_UP_READ_BYTES, true)
+      this.hold(SHARE_BYTES, true)
       return null
     }
     session.reading = false
     if (slice.bytes > 0) return slice
     this.pause(session, null)
     return null
+  }
+
+  private wasRead(session: SendSession, slice: LogSlice): void {
+    session.slice = slice
+    session.queued = true
+    this.catchUps.push(session)
+    this.host.wake()
   }
 
   private pause(session: SendSession, error: unknown): void {
@@ -164,21 +147,31 @@ export class SendQueue {
     session.pausedUntilUs = this.host.clock.monotonicUs() + READ_RETRY_US
     this.host.timers.after(READ_RETRY_US, () => {
       session.pausedUntilUs = 0
-      this.addCatchUp(session)
+      this.add(session)
     })
   }
 
-  private addAppend(session: SendSession, slice: LogSlice, from: number, frame: OutgoingFrame, catchUp: boolean): void {
-    const { highWatermark, logStart } = session.replica.machine
-    session.replica.machine.carried(session.session)
+  private addAppend(session: SendSession, slice: LogSlice, frame: OutgoingFrame, catchUp: boolean): void {
+    const { machine, log } = session.replica
+    const { highWatermark, logStart } = machine
+    machine.carried(session.session)
     frame.addAppend(
-      { session: session.session, baseOffset: from, highWatermark, logStart, batches: slice.parts, more: false },
+      {
+        session: session.session,
+        baseOffset: session.next,
+        highWatermark,
+        logStart,
+        batches: slice.parts,
+        more: false,
+      },
       slice.bytes,
     )
+    session.next = slice.nextOffset
     session.record(slice.nextOffset, slice.bytes, catchUp)
     this.hold(slice.bytes, catchUp)
     if (catchUp) this.host.counters.catchUpBytes += slice.bytes
     else this.host.counters.tailBytes += slice.bytes
+    if (session.next < log.endOffset) this.add(session)
   }
 
   private hold(bytes: number, catchUp: boolean): void {

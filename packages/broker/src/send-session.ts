@@ -9,10 +9,8 @@ interface Sent {
 
 /** Who carries the frames of a session. */
 export interface SessionCarrier {
-  /** The replica has just appended, at the session's cursor. */
-  wantsTail(session: SendSession): void
   /** The log holds more than was sent. */
-  wantsCatchUp(session: SendSession): void
+  wants(session: SendSession): void
   ended(session: SendSession): void
 }
 
@@ -28,7 +26,7 @@ export class SendSession {
   readonly session: number
   /** The offset to send next. */
   next: number
-  /** Waiting in its stream's catch-up queue. */
+  /** Waiting in one of its stream's queues. */
   queued = false
   /** A read of the log is under way; `slice` is its outcome until it is sent. */
   reading = false

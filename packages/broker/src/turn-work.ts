@@ -5,7 +5,6 @@ export class TurnWork {
   private readonly schedule: () => void
   private staged: BrokerReplica[] = []
   private inbound: BrokerReplica[] = []
-  private recent: BrokerReplica[] = []
   private touched = new Set<BrokerReplica>()
 
   constructor(schedule: () => void) {
@@ -36,16 +35,7 @@ export class TurnWork {
     this.inbound = []
     this.staged = []
     for (const replica of inbound) replica.flushInbound()
-    for (const replica of staged) {
-      replica.flushStaged()
-      if (replica.recent !== null) this.recent.push(replica)
-    }
-  }
-
-  /** The followers were sent what they are sent from this turn's buffers. */
-  forgetRecent(): void {
-    for (const replica of this.recent) replica.recent = null
-    this.recent.length = 0
+    for (const replica of staged) replica.flushStaged()
   }
 
   notify(): void {

@@ -20,7 +20,7 @@ describe('a large batch', () => {
     outgoing.addAppend(append(1, 11, [large]), large.length)
     outgoing.addAppend(append(1, 12, [Uint8Array.of(2)]), 1)
     outgoing.addMessage({ kind: 'progress', to: 2, session: 1, highWatermark: 12, logStart: 0 })
-    const frames = outgoing.take().map((bytes) => LeaderFrame.decode(bytes))
+    const frames = outgoing.take().map((parts) => LeaderFrame.decode(Buffer.concat(parts)))
     expect(frames.map(({ append: appends, progress }) => [appends.length, progress.length])).toEqual([
       [1, 0],
       [1, 0],

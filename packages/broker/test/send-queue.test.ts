@@ -19,10 +19,13 @@ class Partition {
   readonly log = {
     endOffset: 0,
     logStart: 0,
+    peek: (from: number, maxBytes: number) => (from < this.cachedFrom ? null : this.slice(from, maxBytes)),
     read: (from: number, maxBytes: number, _below: number, done: Done<LogSlice>) => this.read(from, maxBytes, done),
   }
-  recent: { batches: Uint8Array[]; baseOffset: number; endOffset: number } | null = null
-  cached = true
+  /** Reads from disk are answered at once. */
+  prompt = true
+  /** The first offset that is in the tail cache. */
+  cachedFrom = 0
   readonly topic = 't'
   readonly partition = 0
 
@@ -31,18 +34,19 @@ class Partition {
   }
 
   append(count: number, bytes: number): void {
-    const base = this.log.endOffset
-    const added: Uint8Array[] = []
     for (let at = 0; at < count; at++) {
       const batch = bigBatch(bytes)
       setBaseOffset(batch, 0, this.log.endOffset++)
-      added.push(batch)
+      this.batches.push(batch)
     }
-    this.batches.push(...added)
-    this.recent = { batches: added, baseOffset: base, endOffset: this.log.endOffset }
   }
 
-  private read(from: number, maxBytes: number, done: Done<LogSlice>): LogSlice | null {
+  /** Nothing of what was appended so far is in the tail cache any more. */
+  evict(): void {
+    this.cachedFrom = this.log.endOffset
+  }
+
+  private slice(from: number, maxBytes: number): LogSlice {
     const parts: Uint8Array[] = []
     let bytes = 0
     for (const batch of this.batches.slice(from)) {
@@ -50,8 +54,12 @@ class Partition {
       parts.push(batch)
       bytes += batch.length
     }
-    const slice = { parts, bytes, nextOffset: from + parts.length }
-    if (this.cached) return slice
+    return { parts, bytes, nextOffset: from + parts.length }
+  }
+
+  private read(from: number, maxBytes: number, done: Done<LogSlice>): LogSlice | null {
+    const slice = this.slice(from, maxBytes)
+    if (this.prompt) return slice
     this.late.push(() => done(null, slice))
     return null
   }
@@ -76,7 +84,7 @@ function sending() {
     wake: () => wakes++,
     belowLog: (session) => below.push(session.session),
   })
-  const carrier = { wantsTail: queue.addTail.bind(queue), wantsCatchUp: queue.addCatchUp.bind(queue), ended: () => {} }
+  const carrier = { wants: queue.add.bind(queue), ended: () => {} }
   const session = (partition: Partition, number: number, next = 0): SendSession =>
     new SendSession(partition.asReplica, carrier, 2, number, next)
   /** Everything that would be sent now: offsets by session, and the sizes of the frames. */
@@ -98,22 +106,22 @@ function sending() {
       }
       frames.push(bytes)
     }
-    queue.endTurn()
     return { sent, frames }
   }
   return { queue, session, drain, below, timers, counters, wakes: () => wakes }
 }
 
-const appendsOf = (frame: OutgoingFrame) => frame.take().flatMap((bytes) => LeaderFrame.decode(bytes).append)
+const appendsOf = (frame: OutgoingFrame) =>
+  frame.take().flatMap((parts) => LeaderFrame.decode(Buffer.concat(parts)).append)
 const upTo = (end: number, from = 0): number[] => Array.from({ length: end - from }, (_, at) => from + at)
 
 describe('what a follower is sent', () => {
-  it('comes from the buffers that were just written, in frames of about 1 MiB', () => {
+  it('comes from the tail cache, in frames of about 1 MiB', () => {
     const { queue, session, drain, counters } = sending()
     const partition = new Partition()
     const one = session(partition, 1)
     partition.append(30, 100_000)
-    queue.addTail(one)
+    queue.add(one)
     const { sent, frames } = drain()
     expect(sent.get(1)).toEqual(upTo(30))
     expect(Math.max(...frames)).toBeLessThanOrEqual(1 << 20)
@@ -127,10 +135,39 @@ describe('what a follower is sent', () => {
     const { queue, session, drain } = sending()
     const partition = new Partition()
     partition.append(3, 2_000_000)
-    queue.addTail(session(partition, 1))
+    queue.add(session(partition, 1))
     const { sent, frames } = drain()
     expect(sent.get(1)).toEqual([0, 1, 2])
     expect(frames.length).toBe(3)
+  })
+
+  it('is a little of each partition in its turn, however much of one waits', () => {
+    const { queue, session, drain } = sending()
+    const [long, short] = [new Partition(), new Partition()]
+    long.append(50, 100_000)
+    short.append(2, 100_000)
+    queue.add(session(long, 1))
+    queue.add(session(short, 2))
+    const frame = new OutgoingFrame()
+    queue.fill(frame)
+    expect(new Set(appendsOf(frame).map(({ session: number }) => number))).toEqual(new Set([1, 2]))
+    const rest = drain().sent
+    expect(rest.get(1)?.at(-1)).toBe(49)
+    expect(rest.has(2)).toBe(false)
+  })
+
+  it('is queued once, however often the log grew', () => {
+    const { queue, session, drain } = sending()
+    const partition = new Partition()
+    const one = session(partition, 1)
+    for (let at = 0; at < 3; at++) {
+      partition.append(1, 1000)
+      queue.add(one)
+    }
+    const { sent, frames } = drain()
+    expect(sent.get(1)).toEqual([0, 1, 2])
+    expect(frames.length).toBe(1)
+    expect(drain().sent.size).toBe(0)
   })
 
   it('stops at the window, and goes on from the log once it is acknowledged, without a gap or a repetition', () => {
@@ -138,13 +175,13 @@ describe('what a follower is sent', () => {
     const partition = new Partition()
     const one = session(partition, 1)
     partition.append(200, 100_000)
-    queue.addTail(one)
+    queue.add(one)
     const first = drain()
     const end = one.next
     expect(queue.inFlightBytes).toBeGreaterThanOrEqual(WINDOW_BYTES)
     expect(queue.inFlightBytes).toBeLessThan(WINDOW_BYTES + (1 << 20) + 200_000)
     expect(first.sent.get(1)).toEqual(upTo(end))
-    partition.recent = null
+    partition.evict()
     const got = [...(first.sent.get(1) ?? [])]
     for (let round = 0; round < 100 && one.next < 200; round++) {
       const before = wakes()
@@ -162,9 +199,9 @@ describe('what a follower is sent', () => {
     const partitions = [1, 2, 3].map((number) => {
       const partition = new Partition()
       partition.append(100, 100_000)
-      partition.recent = null
+      partition.evict()
       const made = session(partition, number)
-      queue.addCatchUp(made)
+      queue.add(made)
       return made
     })
     const { sent } = drain()
@@ -174,7 +211,7 @@ describe('what a follower is sent', () => {
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(2)
     const fresh = new Partition()
     fresh.append(1, 1000)
-    queue.addTail(session(fresh, 9))
+    queue.add(session(fresh, 9))
     expect(drain().sent.get(9)).toEqual([0])
   })
 
@@ -182,13 +219,13 @@ describe('what a follower is sent', () => {
     const { queue, session, drain, counters } = sending()
     const partition = new Partition()
     partition.append(5, 1000)
-    partition.recent = null
+    partition.evict()
     const one = session(partition, 1)
-    queue.addCatchUp(one)
+    queue.add(one)
     const got = drain().sent.get(1) ?? []
     const caughtUp = counters.catchUpBytes
     partition.append(5, 1000)
-    queue.addTail(one)
+    queue.add(one)
     got.push(...(drain().sent.get(1) ?? []))
     expect(got).toEqual(upTo(10))
     expect(counters.catchUpBytes).toBe(caughtUp)
@@ -197,16 +234,16 @@ describe('what a follower is sent', () => {
   it('waits for a read from disk while the tail grows, and sends each offset once', () => {
     const { queue, session, drain } = sending()
     const partition = new Partition()
-    partition.cached = false
+    partition.prompt = false
     partition.append(5, 1000)
-    partition.recent = null
+    partition.evict()
     const one = session(partition, 1)
-    queue.addCatchUp(one)
+    queue.add(one)
     expect(drain().sent.size).toBe(0)
     partition.append(5, 1000)
-    queue.addTail(one)
+    queue.add(one)
     expect(drain().sent.size).toBe(0)
-    partition.recent = null
+    partition.evict()
     const got: number[] = []
     for (let round = 0; round < 4; round++) {
       for (const answer of partition.late.splice(0)) answer()
@@ -220,11 +257,11 @@ describe('what a follower is sent', () => {
   it('is nothing once its session ended, and its window is free again', () => {
     const { queue, session, drain } = sending()
     const partition = new Partition()
-    partition.cached = false
+    partition.prompt = false
     partition.append(5, 1000)
-    partition.recent = null
+    partition.evict()
     const one = session(partition, 1)
-    queue.addCatchUp(one)
+    queue.add(one)
     drain()
     queue.end(one)
     for (const answer of partition.late.splice(0)) answer()
@@ -236,9 +273,9 @@ describe('what a follower is sent', () => {
     const { queue, session, drain, below } = sending()
     const partition = new Partition()
     partition.append(5, 1000)
-    partition.recent = null
+    partition.evict()
     partition.log.logStart = 3
-    queue.addCatchUp(session(partition, 4))
+    queue.add(session(partition, 4))
     expect(drain().sent.size).toBe(0)
     expect(below).toEqual([4])
   })
@@ -247,14 +284,14 @@ describe('what a follower is sent', () => {
     const { queue, session, drain, timers } = sending()
     const partition = new Partition()
     partition.append(5, 1000)
-    partition.recent = null
+    partition.evict()
     const read = partition.log.read
     partition.log.read = (_from, _max, _below, done) => {
       partition.late.push(() => done({ code: 'EIO' } as never, undefined as never))
       return null
     }
     const one = session(partition, 1)
-    queue.addCatchUp(one)
+    queue.add(one)
     drain()
     for (const answer of partition.late.splice(0)) answer()
     partition.log.read = read

@@ -125,6 +125,7 @@ export class FakeBroker {
         if (!this.stalled) this.cluster.time.after(100, () => this.deliver())
         return true
       },
+      sendParts: (parts) => stream.send(Buffer.concat(parts)),
       get queuedBytes() {
         return queued()
       },

@@ -55,7 +55,7 @@ export const ProgressMessage = proto('ProgressMessage', {
   logStart: field(3, uint64),
 })
 /**
- * `batches` are whole record batches, back to back; several byte fields so that nothing is joined before it is written. A batch that
+ * `batches` are whole record batches, back to back, in one byte field or several. A batch that
  * is too large for a frame comes alone, in pieces: `more` says that the next Append of the session goes on with it.
  */
 export const AppendMessage = proto('AppendMessage', {
@@ -76,3 +76,50 @@ export const LeaderFrame = proto('LeaderFrame', {
   progress: repeated(5, ProgressMessage),
 })
 export type LeaderFrame = TypeOf<typeof LeaderFrame>
+
+const { batches: _batches, ...APPEND_HEAD_FIELDS } = AppendMessage.fields
+const AppendHead = proto('AppendMessage', APPEND_HEAD_FIELDS)
+const NOTHING: LeaderFrame = { refused: [], diverging: [], accepted: [], append: [], progress: [] }
+/** What stands before an append in a frame, and before its batches: tag and wire type. */
+const APPEND_KEY = (4 << 3) | 2
+const BATCHES_KEY = (5 << 3) | 2
+
+/**
+ * A frame in pieces, with the batches as they are: none of their bytes is touched. The pieces together are what `LeaderFrame.decode` reads;
+ * the batches of an append arrive as one byte field.
+ */
+export function encodeLeaderFrame({ append, progress, ...before }: LeaderFrame): Uint8Array[] {
+  const pieces = [LeaderFrame.encode({ ...NOTHING, ...before })]
+  for (const message of append) pieces.push(appendHead(message), ...message.batches)
+  if (progress.length > 0) pieces.push(LeaderFrame.encode({ ...NOTHING, progress }))
+  return pieces
+}
+
+/** All of an append up to the first byte of its batches, which come last. */
+function appendHead(message: TypeOf<typeof AppendMessage>): Uint8Array {
+  const head = AppendHead.encode(message)
+  const batches = message.batches.reduce((sum, part) => sum + part.length, 0)
+  const whole = head.length + 1 + varintBytes(batches) + batches
+  const bytes = new Uint8Array(1 + varintBytes(whole) + whole - batches)
+  bytes[0] = APPEND_KEY
+  let at = writeVarint(bytes, 1, whole)
+  bytes.set(head, at)
+  at += head.length
+  bytes[at] = BATCHES_KEY
+  writeVarint(bytes, at + 1, batches)
+  return bytes
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value >>> 7; rest > 0; rest >>>= 7) bytes++
+  return bytes
+}
+
+function writeVarint(into: Uint8Array, from: number, value: number): number {
+  let at = from
+  let rest = value
+  for (; rest > 0x7f; rest >>>= 7) into[at++] = (rest & 0x7f) | 0x80
+  into[at++] = rest
+  return at
+}

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
-import { FollowerFrame, LeaderFrame, RpcDecodeError } from '../src/index.ts'
+import { encodeLeaderFrame, FollowerFrame, LeaderFrame, RpcDecodeError } from '../src/index.ts'
 
 /** The .proto file as another implementation reads it. */
 const { root } = protobuf.parse(
@@ -63,6 +63,31 @@ describe('the frames of the replication lane', () => {
     expect(seen).toMatchObject({ accepted: leader.accepted, diverging: leader.diverging, progress: leader.progress })
     expect(seen['refused'].map(({ code }: { code: number }) => code)).toEqual([0, 1, 2, 3])
     expect(seen['append'][0].batches.map((part: Uint8Array) => [...part])).toEqual([[1, 2, 3], [4]])
+  })
+
+  it('are the same in pieces, of which the batches are those that were given', () => {
+    const LeaderType = root.lookupType('millrace.LeaderFrame')
+    const sizes = [1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152]
+    const append = sizes.map((size, at) => ({
+      session: at,
+      baseOffset: big,
+      highWatermark: 0,
+      logStart: at,
+      batches: [new Uint8Array(size).fill(at), Uint8Array.of(at)],
+      more: at % 2 === 0,
+    }))
+    const pieces = encodeLeaderFrame({ ...leader, append })
+    for (const { batches } of append) for (const batch of batches) expect(pieces).toContain(batch)
+    const joined = append.map((each) => ({ ...each, batches: [Buffer.concat(each.batches)] }))
+    const read = LeaderFrame.decode(Buffer.concat(pieces))
+    expect(Buffer.compare(LeaderFrame.encode(read), LeaderFrame.encode({ ...leader, append: joined }))).toBe(0)
+    const seen = LeaderType.toObject(LeaderType.decode(Buffer.concat(pieces)), plain)
+    expect(seen['append'].map((each: { batches: Uint8Array[] }) => each.batches[0]?.length)).toEqual(
+      sizes.map((size) => size + 1),
+    )
+    expect(seen).toMatchObject({ accepted: leader.accepted, diverging: leader.diverging, progress: leader.progress })
+    const empty = { refused: [], diverging: [], accepted: [], append: [], progress: [] }
+    expect(Buffer.concat(encodeLeaderFrame(empty)).length).toBe(0)
   })
 
   it('are read as another implementation writes them', () => {

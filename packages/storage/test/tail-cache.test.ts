@@ -69,6 +69,8 @@ describe('the tail cache', () => {
       const last = written[which]!.slice(-2)
       const read = tail.read(end - last.length, 1 << 20, end)
       expect([[Buffer.concat(last)], undefined]).toContainEqual(read?.parts)
+      const peeked = tail.peek(end - last.length, 1 << 20, end)
+      expect(peeked === null ? undefined : Buffer.concat(peeked.parts)).toEqual(read?.parts[0])
       if (read !== null) found++
       expect(cache.allocatedBytes).toBeLessThanOrEqual(50_000)
     }
@@ -83,6 +85,17 @@ describe('the tail cache', () => {
     const read = tail.read(0, 1 << 20, 10)
     for (let i = 2; i < 100; i += 2) tail.add(batches(i, 2, 400), i, i + 2)
     expect(read?.parts).toEqual([Buffer.concat(first)])
+  })
+
+  it('shows its own memory to whom uses it up at once', () => {
+    const tail = new LogTail(new TailCache(8000))
+    const all = batches(0, 6, 400)
+    for (let i = 0; i < 6; i += 2) tail.add(all.slice(i, i + 2), i, i + 2)
+    const peeked = tail.peek(1, 1000, 10)
+    expect(peeked).toMatchObject({ bytes: 800, nextOffset: 3 })
+    expect(Buffer.concat(peeked?.parts ?? [])).toEqual(Buffer.concat(all.slice(1, 3)))
+    expect(peeked?.parts[0]?.buffer).toBe(tail.peek(1, 1000, 10)?.parts[0]?.buffer)
+    expect([tail.peek(6, 1, 10), tail.peek(2, 1000, 2)?.bytes]).toEqual([null, 0])
   })
 
   it('forgets what a truncation takes, also half of an append', () => {

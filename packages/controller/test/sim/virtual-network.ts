@@ -142,6 +142,10 @@ class End implements PeerStream {
     return true
   }
 
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    return this.send(Buffer.concat(parts))
+  }
+
   close(reason: string): void {
     if (this.over) return
     this.push(() => this.other.end('remote', reason))

@@ -90,6 +90,41 @@ const SENDING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = 
     assert.deepEqual(near.sums, expected)
     assert.deepEqual(far.sums, expected)
   },
+  'a frame in pieces arrives whole, in its place, and its memory is the sender’s again at once': async (host) => {
+    const { near, far } = await pair(host, 'replication')
+    near.keepSums = far.keepSums = true
+    const expected: number[] = []
+    for (let at = 0; at < 40; at++) {
+      const whole = pattern(at % 3 === 0 ? 100_000 + at : 3 + at)
+      expected.push(sum(whole))
+      for (const { stream } of [near, far]) {
+        const lent = whole.slice()
+        if (at % 4 === 1) stream?.send(lent)
+        else {
+          stream?.sendParts([lent.subarray(0, 1), new Uint8Array(0), lent.subarray(1, 3), lent.subarray(3)])
+          lent.fill(0xdd)
+        }
+      }
+    }
+    await host.until(() => near.sums.length === 40 && far.sums.length === 40, 'all frames')
+    assert.deepEqual(near.sums, expected)
+    assert.deepEqual(far.sums, expected)
+  },
+  'frames in pieces that the acceptor sends while it accepts arrive behind its hello': async (host) => {
+    const far = new Recorder()
+    const listener = await listen(host, (hello, lane, stream) => {
+      const lent = bytes('early')
+      stream.sendParts([lent.subarray(0, 2), lent.subarray(2)])
+      lent.fill(0xdd)
+      return far.accept(hello, lane, stream)
+    })
+    const near = new Recorder()
+    near.stream = host.opener.open(listener.address, 'control', bytes('hello'), near)
+    await host.until(() => near.events.length === 2, 'hello and frame')
+    assert.deepEqual(near.events, ['opened welcome', 'frame early'])
+    near.stream.close('done')
+    assert.equal(near.stream.sendParts([bytes('too late')]), false)
+  },
   'both sides may be sending more than the links between them hold': async (host) => {
     const { near, far } = await pair(host, 'replication')
     near.keepSums = far.keepSums = true
@@ -129,12 +164,12 @@ const SENDING: Readonly<Record<string, (host: TrackedHost) => Promise<void>>> = 
     far.keepSums = true
     let count = 0
     let goOn = true
-    while (goOn && count < 200) {
-      goOn = near.stream?.send(pattern(1_000_000)) === true
+    while (goOn && count < 2000) {
+      goOn = near.stream?.send(pattern(100_000)) === true
       count++
     }
-    assert.ok(count > 1 && count < 200, `told to stop after ${count} frames`)
-    assert.ok((near.stream?.queuedBytes ?? 0) >= 1_000_000)
+    assert.ok(count > 1 && count < 2000, `told to stop after ${count} frames`)
+    assert.ok((near.stream?.queuedBytes ?? 0) >= 100_000)
     await host.until(() => near.events.includes('drained'), 'drained')
     await host.until(() => far.sums.length === count, 'all frames')
     await host.until(() => near.stream?.queuedBytes === 0, 'an empty queue')

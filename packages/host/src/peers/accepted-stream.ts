@@ -47,6 +47,11 @@ export class AcceptedStream implements PeerStream {
     return true
   }
 
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    if (this.over) return false
+    return this.early === null ? this.queue.sendParts(parts) : this.send(Buffer.concat(parts))
+  }
+
   close(reason: string): void {
     if (this.over) return
     this.end(status.OK, reason)

@@ -38,9 +38,14 @@ export class DirectEnd implements PeerStream {
   }
 
   send(frame: Uint8Array): boolean {
+    return this.sendParts([frame])
+  }
+
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    const frame = Buffer.concat(parts)
     assert(frame.length <= MAX_FRAME_BYTES, `a frame of ${frame.length} bytes is larger than ${MAX_FRAME_BYTES}`)
     if (this.closed) return false
-    this.queued.push(new Uint8Array(frame))
+    this.queued.push(frame)
     this.queuedBytes += frame.length
     if (this.queuedBytes >= HIGH_WATER_BYTES) this.full = true
     this.schedule()

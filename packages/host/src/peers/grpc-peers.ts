@@ -13,7 +13,7 @@ const PROBE_TIMEOUT_MS = 500
  *
  * A process that ended is seen at once, as `broken`, because its sockets close; a host that vanished is seen by keepalive after 8 s at
  * most. Opening dials once, for at most 5 s. `queuedBytes` counts what the stream has not handed to the network yet; `send` says stop at
- * 4 MiB, `drained` follows at 1 MiB.
+ * 256 KiB, `drained` follows at 32 KiB.
  */
 export class GrpcPeers implements Peers {
   private readonly service = peerService()
@@ -54,7 +54,7 @@ function brokenStream(detail: string, handler: PeerHandler): PeerStream {
     setImmediate(() => handler.closed(why, text))
   }
   setImmediate(end, 'broken', detail)
-  return { send: () => false, queuedBytes: 0, close: (reason) => end('local', reason) }
+  return { send: () => false, sendParts: () => false, queuedBytes: 0, close: (reason) => end('local', reason) }
 }
 
 /** A name may have several addresses; every one of them must have refused. */

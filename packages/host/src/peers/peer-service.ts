@@ -5,6 +5,7 @@ import type { ChannelOptions, MethodDefinition, ServiceClientConstructor, Servic
 import { loadSync } from '@grpc/proto-loader'
 import { assert } from '@millrace/base'
 import type { Lane } from '@millrace/base'
+import { FrameParts } from './frame-parts.ts'
 
 /** The largest frame, both ways. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -63,7 +64,7 @@ export function peerService(): Record<Lane, FrameMethod> & ServiceDefinition {
     ...(service[METHODS[lane]] as FrameMethod),
     requestSerialize: asBuffer,
     requestDeserialize: asIs,
-    responseSerialize: asBuffer,
+    responseSerialize: asSent,
     responseDeserialize: asIs,
   })
   return { control: method('control'), replication: method('replication'), bulk: method('bulk') }
@@ -80,6 +81,11 @@ export function peerProtoPath(): string {
 
 function asBuffer(frame: Uint8Array): Buffer {
   return Buffer.isBuffer(frame) ? frame : Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength)
+}
+
+/** gRPC's server only asks what it is given for its length, and to copy itself. */
+function asSent(frame: Uint8Array | FrameParts): Buffer {
+  return frame instanceof FrameParts ? (frame as unknown as Buffer) : asBuffer(frame)
 }
 
 function asIs(bytes: Buffer): Uint8Array {

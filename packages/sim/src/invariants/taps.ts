@@ -97,6 +97,10 @@ function tapStream(stream: PeerStream, sent: (frame: Uint8Array) => void): PeerS
       sent(frame)
       return stream.send(frame)
     },
+    sendParts: (parts) => {
+      sent(Buffer.concat(parts))
+      return stream.sendParts(parts)
+    },
     get queuedBytes() {
       return stream.queuedBytes
     },

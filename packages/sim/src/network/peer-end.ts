@@ -8,8 +8,8 @@ import type { Farewell } from './parcel.ts'
 import type { Pipe } from './pipe.ts'
 
 // As in production.
-const HIGH_WATER_BYTES = 4 * 1024 * 1024
-const LOW_WATER_BYTES = 1024 * 1024
+const HIGH_WATER_BYTES = 256 * 1024
+const LOW_WATER_BYTES = 32 * 1024
 const OPEN_TIMEOUT_US = 5_000_000
 const LINGER_US = 1_000_000
 const CANCELLED: Farewell = { why: 'broken', detail: 'the connection to the peer is gone' }
@@ -50,6 +50,10 @@ abstract class PeerEnd implements PeerStream, ConnectionEnd {
     this.out.send([frame])
     if (this.out.queuedBytes >= HIGH_WATER_BYTES) this.full = true
     return !this.full
+  }
+
+  sendParts(parts: readonly Uint8Array[]): boolean {
+    return this.send(Buffer.concat(parts))
   }
 
   abstract close(reason: string): void

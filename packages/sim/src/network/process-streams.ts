@@ -84,7 +84,7 @@ export class SimPeers implements Peers {
       this.sockets.schedule.post(1, this.process.life, () => handler.closed(why, text))
     }
     this.sockets.schedule.post(1, this.process.life, () => end('broken', detail))
-    return { send: () => false, queuedBytes: 0, close: (reason) => end('local', reason) }
+    return { send: () => false, sendParts: () => false, queuedBytes: 0, close: (reason) => end('local', reason) }
   }
 }
 

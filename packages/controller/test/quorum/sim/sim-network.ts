@@ -145,6 +145,9 @@ class SimStream {
     const other = name === 'near' ? 'far' : 'near'
     const sides = this.#sides
     return {
+      sendParts(parts) {
+        return this.send(Buffer.concat(parts))
+      },
       get queuedBytes() {
         return sides[other].inbox.reduce((sum, frame) => sum + frame.length, 0)
       },

@@ -152,6 +152,9 @@ export class SimNode {
 
   #inspected(stream: PeerStream, as: { readonly directoryId: string }): PeerStream {
     return {
+      sendParts(parts) {
+        return this.send(Buffer.concat(parts))
+      },
       get queuedBytes() {
         return stream.queuedBytes
       },
