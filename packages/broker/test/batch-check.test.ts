@@ -6,6 +6,8 @@ import { batchOf } from './cluster.ts'
 
 const EXPECTED = { endOffset: 10, lastEpoch: 3, maxEpoch: 5, gapsAllowed: false, empty: false }
 
+const DENSE = { gapsAllowed: false, empty: false }
+
 function at(offset: number, epoch: number, values: readonly string[] = ['a', 'b']): Uint8Array {
   const batch = batchOf(values)
   setBaseOffset(batch, 0, offset)
@@ -77,25 +79,25 @@ describe('the batches of a turn', () => {
 
   it('become one write with the newest watermark', () => {
     const inbound = new Inbound()
-    expect(inbound.stage(from, message(10, [at(10, 4)], 3), false)).toBeNull()
+    expect(inbound.stage(from, message(10, [at(10, 4)], 3), DENSE)).toBeNull()
     const next = message(12, [at(12, 5), at(14, 5)], 9)
     expect(inbound.continuedBy(from, next)).toBe(true)
-    expect(inbound.stage(from, next, false)).toBeNull()
+    expect(inbound.stage(from, next, DENSE)).toBeNull()
     expect(inbound.take()).toMatchObject({ baseOffset: 10, endOffset: 16, lastEpoch: 5, highWatermark: 9 })
     expect(inbound.take()).toBeNull()
   })
 
   it('of another session or with a gap do not continue what is staged', () => {
     const inbound = new Inbound()
-    inbound.stage(from, message(10, [at(10, 4)]), false)
+    inbound.stage(from, message(10, [at(10, 4)]), DENSE)
     expect(inbound.continuedBy(from, message(13, []))).toBe(false)
     expect(inbound.continuedBy({ ...from }, message(12, []))).toBe(false)
   })
 
   it('keep what was staged when a later message is wrong', () => {
     const inbound = new Inbound()
-    inbound.stage(from, message(10, [at(10, 4)]), false)
-    expect(inbound.stage(from, message(12, [at(12, 9)]), false)).toMatch('epoch 9')
+    inbound.stage(from, message(10, [at(10, 4)]), DENSE)
+    expect(inbound.stage(from, message(12, [at(12, 9)]), DENSE)).toMatch('epoch 9')
     expect(inbound.take()).toMatchObject({ endOffset: 12 })
   })
 })

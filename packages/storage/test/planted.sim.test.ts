@@ -12,7 +12,7 @@ import { TestRandom } from './sim-world.ts'
 
 const MOST_SEEDS = 60
 
-type Method = (this: Record<string, never>, ...args: never[]) => unknown
+type Method = (this: never, ...args: never[]) => unknown
 
 const undo: (() => void)[] = []
 afterEach(() => {

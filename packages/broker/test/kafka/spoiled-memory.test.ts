@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Random } from '@millrace/base'
 import { NodeDisk, SeededRandom } from '@millrace/host'
 import { decodeResponse, encodeRequest, FetchApi } from '@millrace/protocol'
 import { baseOffset, batchBytes, encodeBatch, nextOffset } from '@millrace/records'
@@ -33,12 +34,12 @@ class Reader {
   verified = 0
   spoiled: string | null = null
   private readonly socket: Socket
-  private readonly random: SeededRandom
+  private readonly random: Random
   private readonly truth: readonly Truth[]
   private readonly frames = new FrameAssembler(1 << 26)
   private readonly asked: number[][] = []
 
-  constructor(port: number, random: SeededRandom, truth: readonly Truth[]) {
+  constructor(port: number, random: Random, truth: readonly Truth[]) {
     this.random = random
     this.truth = truth
     this.socket = connect(port, HOST, () => this.ask())
