@@ -20,6 +20,7 @@ const COMMANDS = {
   'e2e:processes': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.processes.config.ts'],
   'e2e:failover': ['test-e2e/src/failover.ts'],
   sim: ['packages/sim/src/cli.ts'],
+  'sim:planted': ['packages/sim/src/planted/cli.ts'],
   bench: ['packages/client/bench/sdk.ts'],
   format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
 }
