@@ -31,6 +31,8 @@ export class ReplicaMirror {
   directoryId: Uuid
   logStart = 0
   durableEnd = 0
+  /** What the last process had on disk from here on it may have cut when it ended itself. */
+  private cutAbove = Number.POSITIVE_INFINITY
   /** As it was when the log was opened: what a crash must have left. */
   durableBefore = 0
   /**
@@ -88,7 +90,8 @@ export class ReplicaMirror {
     let before: BatchList | null = null
     if (how !== 'on') {
       if (how === 'opened') {
-        this.durableBefore = this.durableEnd
+        this.durableBefore = Math.min(this.durableEnd, this.cutAbove)
+        this.cutAbove = Number.POSITIVE_INFINITY
         this.wipes = this.files.wipes(this.node)
       }
       before = this.list
@@ -107,7 +110,7 @@ export class ReplicaMirror {
   /** The process is gone. A power cut takes what was not durable. */
   /** A process that ended itself may have been in the middle of a cut: only what is committed will be missed. */
   mayBeCut(committed: number): void {
-    this.durableEnd = Math.min(this.durableEnd, committed)
+    this.cutAbove = committed
   }
 
   ended(powerCut: boolean, fsync: boolean): void {

@@ -271,6 +271,13 @@ describe('the invariants of partitions', () => {
     expect(() => cluster.serve(2)).not.toThrow()
   })
 
+  it('what a node had on disk when it ended itself counts for what it acknowledged', () => {
+    const cluster = withRecord()
+    cluster.produce(1, 0, [2, 3])
+    cluster.invariants.nodeEnded(2, 'by-itself')
+    expect(() => cluster.raise(1, 2)).not.toThrow()
+  })
+
   it('a disk that was damaged is no evidence until its node has recovered', () => {
     const cluster = withRecord()
     cluster.invariants.nodeEnded(2, 'power-cut')
