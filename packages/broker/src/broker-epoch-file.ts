@@ -1,5 +1,4 @@
-import type { Disk, Done } from '@millrace/base'
-import { readSmallFile, replaceSmallFile } from '@millrace/storage'
+import { readSmallFile, replaceSmallFile, type Disk, type Done } from '@millrace/base'
 
 const NAME = 'broker-epoch'
 

@@ -1,6 +1,16 @@
-import { isUuid, MillraceError, randomUuid, type Uuid, type World } from '@millrace/base'
+import {
+  isUuid,
+  MillraceError,
+  randomUuid,
+  readSmallFile,
+  replaceSmallFile,
+  type DirEntry,
+  type Disk,
+  type Uuid,
+  type World,
+} from '@millrace/base'
 import { FOLDER_LOCK } from '@millrace/host'
-import { listMaking, readText, replaceText, syncNames } from './disk-text.ts'
+import { promised } from './promised.ts'
 import { parseProperties } from './properties.ts'
 
 /** A folder of `log.dirs` with the identity that its `meta.properties` gives it. */
@@ -63,8 +73,8 @@ async function openDirectory(
 /** What the folder says it is; null when it is empty. */
 async function lookInto(world: World, path: string, nodeId: number): Promise<FormattedDirectory | null> {
   const entries = await listMaking(world.disk, path)
-  const text = await readText(world.disk, `${path}/${META}`)
-  if (text !== null) return readMeta(path, text, nodeId)
+  const content = await promised<Uint8Array | null>((done) => readSmallFile(world.disk, `${path}/${META}`, done))
+  if (content !== null) return readMeta(path, new TextDecoder().decode(content), nodeId)
   const strangers = entries.filter(({ name }) => !NEUTRAL.includes(name))
   if (strangers.length > 0)
     throw foreign(
@@ -124,5 +134,25 @@ export async function writeMeta(world: World, directory: FormattedDirectory, nod
     `directory.id=${directory.directoryId}`,
   ]
   if (directory.clusterId !== null) lines.push(`cluster.id=${directory.clusterId}`)
-  await replaceText(world.disk, directory.path, META, `${lines.join('\n')}\n`)
+  const content = new TextEncoder().encode(`${lines.join('\n')}\n`)
+  await promised(replaceSmallFile(world.disk, directory.path, META, content))
+}
+
+/**
+ * Makes the names of a folder and of all above it durable: a power cut takes a folder whose name is only in memory, with everything in it
+ * that was synced. One that this process may not open was made by somebody else.
+ */
+async function syncNames(disk: Disk, path: string): Promise<void> {
+  const parts = path.split('/')
+  while (parts.length > 1) {
+    parts.pop()
+    const parent = parts.join('/') || '/'
+    await new Promise<void>((resolve) => disk.syncDir(parent, () => resolve()))
+  }
+}
+
+/** What a folder holds; it is made when it is not there. */
+async function listMaking(disk: Disk, path: string): Promise<readonly DirEntry[]> {
+  await promised<void>((done) => disk.mkdir(path, done))
+  return promised<readonly DirEntry[]>((done) => disk.list(path, done))
 }

@@ -15,7 +15,7 @@ import { type Broker, createBroker, createKafkaListener, type KafkaListener } fr
 import { type Controller, createController, createQuorum } from '@millrace/controller'
 import { Hello, RpcDecodeError } from '@millrace/rpc'
 import { type FormattedDirectory, type LockFolder, openDirectories, writeMeta } from './directories.ts'
-import { promised } from './disk-text.ts'
+import { promised } from './promised.ts'
 import { gateStreams } from './gated-streams.ts'
 import type { NodeConfig } from './node-config.ts'
 

@@ -1,9 +1,8 @@
-import type { Done, IoError, World } from '@millrace/base'
+import { readSmallFile, replaceSmallFile, type Done, type IoError, type World } from '@millrace/base'
 import { encodeEpochs, encodeOffsets, parseOffsets } from './checkpoint-text.ts'
 import { folderName, HIGH_WATERMARKS, LEADER_EPOCHS, LOG_STARTS, RECOVERY_POINTS } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import type { SegmentedLog } from './partition-log.ts'
-import { readSmallFile, replaceSmallFile } from './small-file.ts'
 
 const PARALLEL_FILES = 4
 

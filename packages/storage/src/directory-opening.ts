@@ -1,4 +1,4 @@
-import type { Done, Uuid } from '@millrace/base'
+import { parentOf, readSmallFile, type Done, type Uuid } from '@millrace/base'
 import { type Checkpoints, type DirectoryCheckpoints } from './directory-checkpoints.ts'
 import { CLEAN_SHUTDOWN, isDeletedFolder, partitionOfFolder, strayFolderName } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
@@ -10,7 +10,6 @@ import { boundsWithin, type OpenedFolder, openFolder } from './log-opening.ts'
 import type { Recovered } from './log-recovery.ts'
 import type { LogServices } from './log-services.ts'
 import { SegmentedLog } from './partition-log.ts'
-import { readSmallFile } from './small-file.ts'
 import type { DamagedLog, LogDirectoryOptions, OpenedLogs, TornLog } from './types.ts'
 
 /** Folders opened at once. */
@@ -28,11 +27,6 @@ export interface OpeningDirectory extends LogServices {
 }
 
 type OpenedLog = OpenedFolder & { readonly kind: 'log' }
-
-function parentOf(path: string): string {
-  const cut = path.replace(/\/+$/, '').lastIndexOf('/')
-  return cut < 0 ? '.' : path.slice(0, Math.max(cut, 1))
-}
 
 /** Finds what a directory holds, recovers what was not stopped cleanly, and takes the marker away before anything is written. */
 export class DirectoryOpening {

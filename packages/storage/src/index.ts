@@ -19,4 +19,3 @@ export type {
   TimestampHit,
   TornLog,
 } from './types.ts'
-export { readSmallFile, replaceSmallFile } from './small-file.ts'

@@ -1,9 +1,8 @@
-import type { Disk, Done, File, World } from '@millrace/base'
+import { replaceSmallFile, type Disk, type Done, type File, type World } from '@millrace/base'
 import { crc32c } from '@millrace/records'
 import { journalFileName, JOURNAL_LIFE, slotOfName } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import { LIFE_BYTES } from './journal-format.ts'
-import { replaceSmallFile } from './small-file.ts'
 
 /** A file is full at this size. */
 export const JOURNAL_FILE_BYTES = 32 * 1024 * 1024

@@ -1,10 +1,9 @@
-import { type Disk, type Done, IoError, type Uuid } from '@millrace/base'
+import { type Disk, type Done, IoError, readSmallFile, type Uuid } from '@millrace/base'
 import { JOURNAL_LIFE, slotOfName } from './file-names.ts'
 import { eachLimited } from './flow.ts'
 import { LogChanges } from './journal-changes.ts'
 import { parseLife } from './journal-files.ts'
 import { BLOCK_BYTES, type FoundGroup, groupAt, groupNumberAt } from './journal-format.ts'
-import { readSmallFile } from './small-file.ts'
 
 /** No file of a journal is larger: it holds one group at least, and a group one batch more than its limit. */
 const MAX_FILE_BYTES = 1024 * 1024 * 1024

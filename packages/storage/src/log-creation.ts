@@ -1,4 +1,4 @@
-import type { Done } from '@millrace/base'
+import { replaceSmallFile, type Done } from '@millrace/base'
 import { encodePartitionMetadata } from './checkpoint-text.ts'
 import { EpochHistory } from './epoch-history.ts'
 import { folderName, PARTITION_METADATA, segmentFileName } from './file-names.ts'
@@ -8,7 +8,6 @@ import { journalKey } from './journal-format.ts'
 import type { LogServices } from './log-services.ts'
 import { SegmentedLog } from './partition-log.ts'
 import { Segment } from './segment.ts'
-import { replaceSmallFile } from './small-file.ts'
 import type { CreateLog } from './types.ts'
 
 /** Makes a log's folder with its first segment and its metadata, all of it on disk when `done` is called. `names` are the directory's. */

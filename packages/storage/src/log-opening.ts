@@ -1,4 +1,4 @@
-import { type Done, IoError, type Uuid, type World } from '@millrace/base'
+import { type Done, IoError, readSmallFile, type Uuid, type World } from '@millrace/base'
 import { parseEpochs, parsePartitionMetadata } from './checkpoint-text.ts'
 import type { Checkpoints } from './directory-checkpoints.ts'
 import { EpochHistory } from './epoch-history.ts'
@@ -12,7 +12,6 @@ import type { LogState } from './partition-log.ts'
 import { markQuarantined } from './quarantine.ts'
 import type { Reaper } from './reaper.ts'
 import { Segment } from './segment.ts'
-import { readSmallFile } from './small-file.ts'
 import type { FlushMode } from './types.ts'
 
 export interface OpeningRequest {

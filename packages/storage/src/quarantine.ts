@@ -1,6 +1,5 @@
-import type { World } from '@millrace/base'
+import { replaceSmallFile, type World } from '@millrace/base'
 import { QUARANTINED } from './file-names.ts'
-import { replaceSmallFile } from './small-file.ts'
 
 /** Writes down that a log is not to be trusted, so that a later start does not have to meet the same rot to know. */
 export function markQuarantined(world: World, folder: string, reason: string): void {

@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { isUuid, type Disk, type Done, type Uuid, type VoterId } from '@millrace/base'
-import { readWhole, writeDurably } from './durable-file.ts'
+import { isUuid, readSmallFile, replaceSmallFile, type Disk, type Done, type Uuid, type VoterId } from '@millrace/base'
 
 /** How a cluster began. Every member keeps it, so that each can tell it to one that is still blank. */
 export interface Formation {
@@ -36,7 +35,7 @@ export type IdentityAnswer =
   | { readonly kind: 'future'; readonly version: number }
 
 export function readIdentity(disk: Disk, directory: string, done: Done<IdentityAnswer>): void {
-  readWhole(disk, `${directory}/${NAME}`, (error, content) => {
+  readSmallFile(disk, `${directory}/${NAME}`, (error, content) => {
     if (error !== null) return done(error, { kind: 'absent' })
     done(null, content === null ? { kind: 'absent' } : parse(content))
   })
@@ -46,7 +45,7 @@ export function writeIdentity(disk: Disk, directory: string, identity: Identity,
   const { directoryId, clusterId, formation, store } = identity
   const checksum = checksumOf(identity)
   const text = `${JSON.stringify({ version: VERSION, directoryId, clusterId, formation, store, checksum }, null, 2)}\n`
-  writeDurably(disk, { directory, name: NAME }, [new TextEncoder().encode(text)], done)
+  replaceSmallFile(disk, directory, NAME, new TextEncoder().encode(text))(done)
 }
 
 function parse(content: Uint8Array): IdentityAnswer {

@@ -1,4 +1,5 @@
 import {
+  parentOf,
   randomUuid,
   type Entry,
   type IoError,
@@ -9,7 +10,6 @@ import {
 } from '@millrace/base'
 import type { RaftStart } from '@millrace/raft'
 import { RaftVoters } from '@millrace/rpc'
-import { parentOf, removeQuietly } from './durable-file.ts'
 import {
   FIRST_STORE,
   readIdentity,
@@ -19,7 +19,7 @@ import {
   type IdentityAnswer,
 } from './identity.ts'
 import { MemberLog, type LogContents } from './member-log.ts'
-import type { SnapshotFiles } from './snapshot-files.ts'
+import { removeQuietly, type SnapshotFiles } from './snapshot-files.ts'
 import type { Snapshot } from './snapshot-format.ts'
 import { planStart, type StartPlan } from './start-plan.ts'
 import type { QuorumConfig } from './types.ts'

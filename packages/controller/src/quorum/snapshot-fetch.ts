@@ -1,7 +1,17 @@
-import type { Address, File, IoError, PeerStream, Timer, World } from '@millrace/base'
+import {
+  publishFile,
+  readSmallFile,
+  tryAppend,
+  type Address,
+  type Done,
+  type File,
+  type IoError,
+  type PeerStream,
+  type Timer,
+  type World,
+} from '@millrace/base'
 import { RpcDecodeError, SnapshotFrame } from '@millrace/rpc'
-import { attempt, readWhole, removeQuietly, sealFile } from './durable-file.ts'
-import type { SnapshotFiles, SnapshotPoint } from './snapshot-files.ts'
+import { removeQuietly, type SnapshotFiles, type SnapshotPoint } from './snapshot-files.ts'
 import { decodeSnapshot, type Snapshot } from './snapshot-format.ts'
 
 /** Who offers which snapshot. */
@@ -107,7 +117,7 @@ export class SnapshotFetch {
     const file = this.#file as File
     if (chunk.totalBytes > MAX_BYTES) return this.#discard(target, `it has ${chunk.totalBytes} bytes`)
     if (chunk.position !== file.size) return this.#discard(target, 'its pieces do not fit')
-    const failed = attempt(file.path, () => file.appendNow([chunk.data]))
+    const failed = tryAppend(file, [chunk.data])
     if (failed !== null) return this.#again(failed.message)
     if (file.size > chunk.totalBytes) return this.#discard(target, 'it is longer than announced')
     this.#watch()
@@ -120,7 +130,7 @@ export class SnapshotFetch {
     this.#timer?.cancel()
     this.#stream?.close('complete')
     this.#stream = null
-    readWhole(this.#world.disk, this.#files.partPath(target), (error, content) => {
+    const read: Done<Uint8Array | null> = (error, content) => {
       if (attemptNumber !== this.#attempt) return
       if (error !== null) return this.#again(error.message)
       const reading = decodeSnapshot(content ?? new Uint8Array(0))
@@ -129,16 +139,14 @@ export class SnapshotFetch {
       if (snapshot.index !== target.index || snapshot.term !== target.term)
         return this.#discard(target, 'it is of another point')
       this.#adopt(target, snapshot, attemptNumber)
-    })
+    }
+    readSmallFile(this.#world.disk, this.#files.partPath(target), read, MAX_BYTES)
   }
 
   #adopt(target: SnapshotSource, snapshot: Snapshot, attemptNumber: number): void {
-    const path = this.#files.pathOf(target)
-    const at = path.lastIndexOf('/')
-    const place = { directory: path.slice(0, at), name: path.slice(at + 1), temporary: this.#files.partPath(target) }
     const file = this.#file as File
     this.#file = null
-    sealFile(this.#world.disk, file, place, (error: IoError | null) => {
+    publishFile(this.#world.disk, file, this.#files.pathOf(target), (error: IoError | null) => {
       if (attemptNumber !== this.#attempt) return
       if (error !== null) return this.#again(error.message)
       this.#target = null

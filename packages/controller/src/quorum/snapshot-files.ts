@@ -1,5 +1,13 @@
-import { MillraceError, type DirEntry, type Disk, type Done, type IoError, type Logger } from '@millrace/base'
-import { readWhole, removeQuietly, writeDurably } from './durable-file.ts'
+import {
+  MillraceError,
+  readSmallFile,
+  replaceSmallFile,
+  type DirEntry,
+  type Disk,
+  type Done,
+  type IoError,
+  type Logger,
+} from '@millrace/base'
 import { decodeSnapshot, encodeSnapshot, type Snapshot } from './snapshot-format.ts'
 
 /** Which snapshot: two nodes that hold the same point hold the same state. */
@@ -68,8 +76,12 @@ export class SnapshotFiles {
 
   /** Writes a snapshot; when `done` says so it is durable, and older ones but the last are gone. */
   save(snapshot: Snapshot, done: Done<void>): void {
-    const place = { directory: this.#directory, name: nameOf(snapshot) }
-    writeDurably(this.#disk, place, encodeSnapshot(snapshot), (error) => {
+    replaceSmallFile(
+      this.#disk,
+      this.#directory,
+      nameOf(snapshot),
+      encodeSnapshot(snapshot),
+    )((error) => {
       if (error !== null) return done(error)
       this.#hold(snapshot, 2)
       done(null)
@@ -92,7 +104,7 @@ export class SnapshotFiles {
   ): void {
     const point = points.pop()
     if (point === undefined) return done(null, null)
-    readWhole(this.#disk, this.pathOf(point), (error, content) => {
+    const read: Done<Uint8Array | null> = (error, content) => {
       if (error !== null) return done(error, null)
       const reading = decodeSnapshot(content ?? new Uint8Array(0))
       if (reading.kind === 'future') return done(futureVersion(this.pathOf(point), reading.version), null)
@@ -100,7 +112,8 @@ export class SnapshotFiles {
       this.#log.warn({ snapshot: this.pathOf(point), reason: reading.reason }, 'a snapshot is damaged and put aside')
       this.#held = this.#held.filter(({ index }) => index !== point.index)
       this.#disk.rename(this.pathOf(point), `${this.pathOf(point)}.damaged`, () => this.#loadNewest(points, done))
-    })
+    }
+    readSmallFile(this.#disk, this.pathOf(point), read, Infinity)
   }
 }
 
@@ -111,6 +124,11 @@ function nameOf({ index, term }: SnapshotPoint): string {
 function pointOf({ name, kind }: DirEntry): readonly SnapshotPoint[] {
   const match = NAME.exec(name)
   return match === null || kind !== 'file' ? [] : [{ index: Number(match[1]), term: Number(match[2]) }]
+}
+
+/** Removes a file that may not be there. What cannot be removed is left: it only takes space. */
+export function removeQuietly(disk: Disk, path: string): void {
+  disk.remove(path, () => {})
 }
 
 /** A fetch that was given up on; a newer one may go on where it ended. */

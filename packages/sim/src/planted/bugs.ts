@@ -62,9 +62,9 @@ const RAFT: readonly PlantedBug[] = [
     'message.commitIndex',
   ]),
   bug('a snapshot is not on disk when the log is trimmed', [
-    'controller/src/quorum/durable-file.ts',
-    'disk.syncDir(place.directory, done)',
-    'done(null)',
+    'controller/src/quorum/snapshot-files.ts',
+    'replaceSmallFile(this.#disk, ',
+    'replaceSmallFile(Object.assign(Object.create(this.#disk), { syncDir: (_: string, then: Done<void>) => then(null) }), ',
   ]),
   bug('a wiped node comes back as its former self', [
     'server/src/directories.ts',
