@@ -22,6 +22,8 @@ export interface InvariantCounts extends PartitionCounts {
   readonly events: number
   readonly raftCommits: number
   readonly raftElections: number
+  /** Metadata logs that went on from a snapshot of others. */
+  readonly raftSnapshots: number
   readonly promises: number
   readonly images: number
 }
@@ -91,7 +93,17 @@ class ClusterInvariants implements Invariants {
         for (let at = 0; at < partitions; at++) this.partitions.delete(partitionKey(topicId, at))
       },
     )
-    const counts = { batches: 0, commits: 0, elections: 0, uncleanElections: 0, truncations: 0, quarantines: 0 }
+    const counts = {
+      batches: 0,
+      commits: 0,
+      elections: 0,
+      uncleanElections: 0,
+      elrElections: 0,
+      leaderless: 0,
+      belowMinimum: 0,
+      truncations: 0,
+      quarantines: 0,
+    }
     this.rules = {
       fsync,
       counts,
@@ -101,10 +113,18 @@ class ClusterInvariants implements Invariants {
   }
 
   get counts(): InvariantCounts {
-    const { commits, elections, promises } = this.raft.counts
+    const { commits, elections, promises, snapshots } = this.raft.counts
     const { images } = this.metadata.counts
     const { events } = this
-    return { ...this.rules.counts, events, raftCommits: commits, raftElections: elections, promises, images }
+    return {
+      ...this.rules.counts,
+      events,
+      raftCommits: commits,
+      raftElections: elections,
+      raftSnapshots: snapshots,
+      promises,
+      images,
+    }
   }
 
   // The lives of nodes.

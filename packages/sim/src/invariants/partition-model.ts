@@ -58,6 +58,9 @@ export interface PartitionCounts {
   commits: number
   elections: number
   uncleanElections: number
+  elrElections: number
+  leaderless: number
+  belowMinimum: number
   truncations: number
   quarantines: number
 }
@@ -99,6 +102,7 @@ export class PartitionModel {
   decided(now: PartitionImage, old: PartitionImage): void {
     this.state = now
     this.elected.set(now.leaderEpoch, now.leader)
+    this.count(now, old)
     // A partition that nobody wrote to begins with any replica, once all of them turn out to be blank.
     const begins = now.leaderRecovery === 'recovered' && this.committed.length === 0
     // An entry may hold several decisions, of which only the last state is seen here.
@@ -111,6 +115,14 @@ export class PartitionModel {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
       this.mustHold(id, 0, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
     }
+  }
+
+  private count(now: PartitionImage, old: PartitionImage): void {
+    const { counts } = this.rules
+    const enough = Math.min(this.rules.minInsyncReplicas(now.topic), now.replicas.length)
+    if (now.leader === -1 && old.leader !== -1) counts.leaderless++
+    if (now.leader !== -1 && !old.isr.includes(now.leader) && old.elr.includes(now.leader)) counts.elrElections++
+    if (now.isr.length < enough && old.isr.length >= enough) counts.belowMinimum++
   }
 
   /**

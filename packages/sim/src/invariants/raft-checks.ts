@@ -58,7 +58,7 @@ export class RaftWatch {
  * written, a commit when it happens, a promise when it is sent: an event that does none of these costs a few comparisons.
  */
 export class RaftChecks {
-  readonly counts = { entries: 0, commits: 0, elections: 0, promises: 0 }
+  readonly counts = { entries: 0, commits: 0, elections: 0, promises: 0, snapshots: 0 }
   /** The committed log; index 1 is at 0. */
   readonly committed: Committed[] = []
   private readonly written = new Map<number, Written[]>()
@@ -303,7 +303,10 @@ export class RaftChecks {
       () => `${name} commits ${commitIndex}, durable is ${view.durableIndex}`,
     )
     const from = Math.max(watch.commitIndex, snapshotIndex)
-    if (snapshotIndex > watch.commitIndex) this.snapshotIsCommitted(watch, view)
+    if (snapshotIndex > watch.commitIndex) {
+      this.counts.snapshots++
+      this.snapshotIsCommitted(watch, view)
+    }
     const before = this.committed.length
     for (let index = from + 1; index <= commitIndex; index++) this.commit(watch, view, index)
     watch.commitIndex = commitIndex

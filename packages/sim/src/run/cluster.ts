@@ -1,4 +1,5 @@
 import type { FaultAtlas, Life, Network, Schedule } from '../seams.ts'
+import { refusedStart } from './ends.ts'
 import type { NodeEnd, SimNode } from './sim-node.ts'
 
 /** How a process comes back after it ended by itself. */
@@ -98,7 +99,7 @@ export class Cluster {
   /** The supervisor of a node that ended. A folder that is refused again and again is emptied by the operator, if the others have it all. */
   ended(node: SimNode, end: NodeEnd): void {
     this.asleepUntilUs.delete(node.id)
-    const refused = end.how === 'refused' ? (this.refused.get(node.id) ?? 0) + 1 : 0
+    const refused = refusedStart(end) ? (this.refused.get(node.id) ?? 0) + 1 : 0
     this.refused.set(node.id, refused)
     if (refused >= PATIENCE && this.atlas.mayDamage(node.id)) this.wipe(node)
     this.startIn(node.id, end.how === 'fatal' || end.how === 'refused' ? SUPERVISOR_US : 0)

@@ -27,9 +27,18 @@ export function asViolation(error: unknown): Violation {
   throw error
 }
 
+/** Whether a process ended at its start for what it finds on its disk, and so will the next one. */
+export function refusedStart(end: NodeEnd): boolean {
+  return end.how === 'refused' || (end.how === 'fatal' && isOfContent(end.cause))
+}
+
 /** A start that failed for what the disk did or holds. */
 function isOfDisk(cause: unknown): boolean {
-  return cause instanceof IoError || (cause instanceof MillraceError && cause.code === 'DIRECTORY_FOREIGN')
+  return cause instanceof IoError || isOfContent(cause)
+}
+
+function isOfContent(cause: unknown): boolean {
+  return cause instanceof MillraceError && (cause.code === 'DIRECTORY_FOREIGN' || cause.code === 'STORE_DAMAGED')
 }
 
 function messageOf(cause: unknown): string {

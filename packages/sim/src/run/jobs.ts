@@ -8,8 +8,16 @@ export interface Job {
   readonly seed: number
 }
 
-/** A run takes seconds; one that takes this long of real time hangs. */
-const HANG_MS = 120_000
+/** What runs a seed, and how long it may take. */
+export interface WorkerKind {
+  readonly script: URL
+  /** A run takes seconds; one that takes this long of real time hangs. */
+  readonly hangMs: number
+  /** Planted in it. */
+  readonly bug?: string | undefined
+}
+
+const WORKER: WorkerKind = { script: new URL('worker.ts', import.meta.url), hangMs: 60_000 }
 
 /** Runs seeds in processes of their own, `jobs` at a time, and tells every report as it comes. Ends when `next` gives null. */
 export async function runJobs(
@@ -20,16 +28,25 @@ export async function runJobs(
   await Promise.all(Array.from({ length: jobs }, () => runOneAfterAnother(next, done)))
 }
 
-/** The same in one process. `bug` is planted in it. */
+/** The same in one process, of which another takes the place when it dies or hangs. `bug` is planted in it. */
 export async function runOneAfterAnother(
   next: () => number | null,
   done: (report: RunReport) => void,
   bug?: string,
 ): Promise<void> {
+  return runInWorker({ ...WORKER, bug }, next, done)
+}
+
+/** The same, for a worker of any kind. */
+export async function runInWorker(
+  kind: WorkerKind,
+  next: () => number | null,
+  done: (report: RunReport) => void,
+): Promise<void> {
   let child: ChildProcess | null = null
   for (let seed = next(); seed !== null; seed = next()) {
-    child ??= startWorker(bug)
-    const answer = await ask(child, { seed })
+    if (child?.connected !== true) child = startWorker(kind)
+    const answer = await ask(child, { seed }, kind.hangMs)
     if (answer.alive) done(answer.report)
     else {
       child.kill('SIGKILL')
@@ -40,8 +57,8 @@ export async function runOneAfterAnother(
   child?.disconnect()
 }
 
-function startWorker(bug?: string): ChildProcess {
-  return fork(fileURLToPath(new URL('worker.ts', import.meta.url)), {
+function startWorker({ script, bug }: WorkerKind): ChildProcess {
+  return fork(fileURLToPath(script), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',
     ...(bug === undefined ? {} : { execArgv: plantArguments(), env: { ...process.env, [BUG_VARIABLE]: bug } }),
@@ -50,17 +67,15 @@ function startWorker(bug?: string): ChildProcess {
 
 type Answer = { readonly alive: true; readonly report: RunReport } | { readonly alive: false; readonly why: string }
 
-function ask(child: ChildProcess, job: Job): Promise<Answer> {
+function ask(child: ChildProcess, job: Job, hangMs: number): Promise<Answer> {
   return new Promise((resolve) => {
     const answer = (value: Answer): void => {
       clearTimeout(timer)
       child.removeAllListeners()
       resolve(value)
     }
-    const timer = setTimeout(
-      () => answer({ alive: false, why: `no end after ${HANG_MS / 1000} s of real time` }),
-      HANG_MS,
-    )
+    const hangs = (): void => answer({ alive: false, why: `no end after ${hangMs / 1000} s of real time` })
+    const timer = setTimeout(hangs, hangMs)
     child.once('message', (report) => answer({ alive: true, report: report as RunReport }))
     child.once('exit', (code, signal) => answer({ alive: false, why: `the process ended (${signal ?? code})` }))
     child.once('error', (error) => answer({ alive: false, why: error.message }))
@@ -78,6 +93,7 @@ function deadReport(seed: number, why: string): RunReport {
     virtualUs: 0,
     realMs: 0,
     faults: {},
+    paths: {},
     counts: { acked: 0, failed: 0, unknown: 0, valuesRead: 0, incarnations: 0 },
     story: [],
   }

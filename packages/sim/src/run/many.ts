@@ -69,6 +69,7 @@ function plainSummary(summary: Summary): object {
   return {
     ...summary,
     faults: Object.fromEntries(summary.faults),
+    paths: Object.fromEntries(summary.paths),
     failures: summary.failures.map(({ seed, violation }) => ({ seed, violation })),
   }
 }

@@ -21,6 +21,8 @@ export interface RunReport {
   readonly realMs: number
   /** Faults that did something, by kind. */
   readonly faults: Readonly<Record<string, number>>
+  /** How often nodes took paths that are seldom taken, by path; 0 for one that they did not take. */
+  readonly paths: Readonly<Record<string, number>>
   readonly counts: RunCounts
   /** The last things worth telling; empty unless asked for or a violation was found. */
   readonly story: readonly StoryLine[]
@@ -46,6 +48,8 @@ export interface Summary {
   valuesRead: number
   incarnations: number
   readonly faults: Map<string, number>
+  /** In how many runs each path was taken. */
+  readonly paths: Map<string, number>
   readonly failures: RunReport[]
 }
 
@@ -61,6 +65,7 @@ export function newSummary(): Summary {
     valuesRead: 0,
     incarnations: 0,
     faults: new Map(),
+    paths: new Map(),
     failures: [],
   }
 }
@@ -77,6 +82,8 @@ export function addReport(summary: Summary, report: RunReport): void {
   if (report.counts.acked === 0) summary.idle++
   for (const [kind, count] of Object.entries(report.faults))
     summary.faults.set(kind, (summary.faults.get(kind) ?? 0) + count)
+  for (const [path, times] of Object.entries(report.paths))
+    summary.paths.set(path, (summary.paths.get(path) ?? 0) + Math.min(times, 1))
   if (report.violation !== null) summary.failures.push(report)
 }
 
@@ -84,11 +91,13 @@ export function addReport(summary: Summary, report: RunReport): void {
 export function printSummary(summary: Summary): string {
   const perSecond = summary.realMs === 0 ? 0 : (summary.events / summary.realMs) * 1000
   const faults = [...summary.faults].sort(([a], [b]) => (a < b ? -1 : 1))
+  const paths = [...summary.paths].sort(([, a], [, b]) => b - a)
   return [
     `${count(summary.runs)} seeds, ${count(summary.failures.length)} violations, ${count(summary.idle)} idle`,
     `${count(summary.events)} events, ${count(Math.round(perSecond))} events/s per core, ${Math.round(summary.virtualUs / 60e6)} virtual minutes`,
     `${count(summary.acked)} sends acknowledged, ${count(summary.valuesRead)} values read, ${count(summary.incarnations)} lives of nodes`,
     `faults: ${faults.map(([kind, times]) => `${kind} ${count(times)}`).join(', ') || 'none'}`,
+    `seeds that took a path: ${paths.map(([path, runs]) => `${path} ${count(runs)}`).join(', ') || 'none'}`,
   ].join('\n')
 }
 

@@ -24,6 +24,7 @@ import { withoutDamage } from './found-damage.ts'
 import { countOperations, type RunReport, type ViolationReport } from './report.ts'
 import { asViolation, forbiddenEnd, stackOf, tellEnd } from './ends.ts'
 import { type NodeEnd, type NodeWatcher, SimNode } from './sim-node.ts'
+import { Sightings } from './sightings.ts'
 import { Story } from './story.ts'
 
 const S = 1_000_000
@@ -50,6 +51,7 @@ export class Simulation implements NodeWatcher {
   private readonly nemesis: Nemesis
   private readonly recovery: Recovery
   private readonly story: Story
+  private readonly sightings = new Sightings()
   private readonly judge: Life
   /** The node of each process that lives. */
   private readonly processes = new Map<Life, number>()
@@ -234,6 +236,7 @@ export class Simulation implements NodeWatcher {
   }
 
   line(node: SimNode, level: string, text: string): void {
+    this.sightings.line(text)
     this.story.tell(hostOf(node.id), level === 'info' ? text : `${level}: ${text}`)
   }
 
@@ -296,6 +299,7 @@ export class Simulation implements NodeWatcher {
       virtualUs: schedule.nowUs,
       realMs,
       faults: Object.fromEntries(this.nemesis.done),
+      paths: this.sightings.tell(this.invariants.counts, workload.history),
       counts: {
         ...countOperations(workload.history),
         incarnations: this.cluster.nodes.reduce((sum, node) => sum + node.incarnations, 0),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { runJobs } from '../../src/run/jobs.ts'
+import { runInWorker, runJobs } from '../../src/run/jobs.ts'
 import { seedsOf } from '../../src/run/many.ts'
 import { addReport, newSummary, printSummary, type RunReport } from '../../src/run/report.ts'
 
@@ -11,6 +11,7 @@ const report: RunReport = {
   virtualUs: 60e6,
   realMs: 500,
   faults: { kill: 2 },
+  paths: { 'unclean election': 2, 'torn tail cut': 0 },
   counts: { acked: 3, failed: 0, unknown: 1, valuesRead: 9, incarnations: 5 },
   story: [],
 }
@@ -32,6 +33,7 @@ describe('many runs', () => {
       '3,000 events, 2,000 events/s per core, 3 virtual minutes',
       '6 sends acknowledged, 27 values read, 15 lives of nodes',
       'faults: kill 6',
+      'seeds that took a path: unclean election 3, torn tail cut 0',
     ])
   })
 
@@ -50,4 +52,20 @@ describe('many runs', () => {
       expect(digest).toMatch(/^[0-9a-f]{16}$/)
     }
   }, 90_000)
+
+  it('that hang or take their process with them are failures of their seed, and the others run on', async () => {
+    const seeds = [1, 2, 3, 4]
+    const done: RunReport[] = []
+    await runInWorker(
+      { script: new URL('unruly-worker.ts', import.meta.url), hangMs: 2_000 },
+      () => seeds.shift() ?? null,
+      (each) => done.push(each),
+    )
+    expect(done.map(({ seed, violation }) => [seed, violation?.detail])).toEqual([
+      [1, undefined],
+      [2, 'no end after 2 s of real time'],
+      [3, 'the process ended (7)'],
+      [4, undefined],
+    ])
+  }, 30_000)
 })
