@@ -53,14 +53,11 @@ describe('the declarations', () => {
     const names = [...BROKER_KEYS.keys()]
     expect(names).toEqual([...names].sort())
     expect(names.length).toBeGreaterThan(330)
-    for (const name of [
-      'num.io.threads',
-      'offsets.topic.replication.factor',
-      'ssl.keystore.location',
-      'log.cleaner.threads',
-    ])
+    for (const name of ['num.io.threads', 'ssl.keystore.location', 'log.cleaner.threads'])
       expect(BROKER_KEYS.get(name)?.effect).toBe('none')
     for (const name of ['node.id', 'listeners', 'log.dirs', 'flush.mode', 'log.retention.hours', 'min.insync.replicas'])
+      expect(BROKER_KEYS.get(name)?.effect).toBe('yes')
+    for (const name of ['group.max.size', 'offsets.topic.replication.factor', 'group.consumer.assignors'])
       expect(BROKER_KEYS.get(name)?.effect).toBe('yes')
   })
 

@@ -7,12 +7,13 @@ export class CollectedChanges {
   configs = false
   readonly brokers = new Set<number>()
   readonly topicConfigs = new Set<string>()
-  readonly deletedTopics = new Set<Uuid>()
+  /** Their names by id. */
+  readonly deletedTopics = new Map<Uuid, string>()
   private readonly touched = new Map<Uuid, Set<number>>()
 
   add(changes: ImageChanges): void {
     if (changes.all) this.all = true
-    for (const { id } of changes.deletedTopics) this.deletedTopics.add(id)
+    for (const { id, name } of changes.deletedTopics) this.deletedTopics.set(id, name)
     for (const { topicId, partition } of changes.partitions) this.touch(topicId, partition)
     for (const { id, partitions } of changes.createdTopics)
       for (const { partition } of partitions) this.touch(id, partition)
@@ -29,6 +30,11 @@ export class CollectedChanges {
         const image = find(topicId, number)
         if (image !== null) yield image
       }
+  }
+
+  /** The topics of which any partition is new or changed. */
+  get touchedTopics(): Iterable<Uuid> {
+    return this.touched.keys()
   }
 
   private touch(topicId: Uuid, partition: number): void {

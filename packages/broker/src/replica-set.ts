@@ -126,7 +126,7 @@ export class ReplicaSet implements Replicas {
     const { image, config } = this.host
     this.brokers.follow(image)
     if (changes.all) return this.syncAll()
-    for (const topicId of changes.deletedTopics) this.removeTopic(topicId)
+    for (const topicId of changes.deletedTopics.keys()) this.removeTopic(topicId)
     const updated = new Set<PartitionImage>()
     for (const partition of changes.partitions((topicId, number) => image.partition(topicId, number))) {
       updated.add(partition)

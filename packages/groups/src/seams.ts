@@ -13,6 +13,8 @@ export interface GroupsConfig {
   readonly maxMetadataBytes: number
   /** `offsets.retention.minutes`, in milliseconds. */
   readonly offsetsRetentionMs: number
+  /** `offsets.retention.check.interval.ms` */
+  readonly offsetsCheckMs: number
   /** `group.consumer.*`: groups of the newer protocol. */
   readonly consumer: {
     readonly sessionTimeoutMs: number
