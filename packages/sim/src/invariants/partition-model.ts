@@ -43,6 +43,14 @@ export class ReplicaWatch {
   }
 }
 
+/** Offsets in [from, to). */
+interface Part {
+  readonly from: number
+  readonly to: number
+}
+
+const ALL: Part = { from: 0, to: Number.POSITIVE_INFINITY }
+
 /** What the checks of all partitions share. */
 export interface PartitionRules {
   /** Every broker syncs before it promises. */
@@ -113,7 +121,7 @@ export class PartitionModel {
     else if (!several) this.keepsEligible(now, old)
     for (const id of [...now.isr, ...now.elr]) {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
-      this.mustHold(id, 0, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
+      this.mustHold(id, ALL, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
     }
   }
 
@@ -229,7 +237,7 @@ export class PartitionModel {
     if (isr.includes(mirror.node) || elr.includes(mirror.node))
       this.mustHold(
         mirror.node,
-        mirror.logStart,
+        { from: mirror.logStart, to: this.end },
         () => `its log was ${how} while in ISR ${isr.join()} or ELR ${elr.join()}`,
       )
   }
@@ -364,12 +372,14 @@ export class PartitionModel {
     }
     if (to > this.end) this.end = to
     const why = (): string => `${name} commits up to ${to} under epoch ${epoch}; ${partitionText(this.state)}`
-    for (const id of inspection.maximalIsr) if (id !== mirror.node) this.mustHold(id, from, why)
-    for (const id of this.state.isr) if (!inspection.maximalIsr.includes(id)) this.mustHold(id, from, why)
-    for (const id of this.state.elr) this.mustHold(id, from, why)
+    // What later leaders committed is not for this one to ask: it may have slept since it was deposed.
+    const part = { from, to }
+    for (const id of inspection.maximalIsr) if (id !== mirror.node) this.mustHold(id, part, why)
+    for (const id of this.state.isr) if (!inspection.maximalIsr.includes(id)) this.mustHold(id, part, why)
+    for (const id of this.state.elr) this.mustHold(id, part, why)
     for (const other of this.watches)
       if (other.leads > epoch)
-        this.mustHold(other.mirror.node, from, () => `it leads epoch ${other.leads} when ${why()}`)
+        this.mustHold(other.mirror.node, part, () => `it leads epoch ${other.leads} when ${why()}`)
   }
 
   /** Whose log tells what the leader commits: its own, unless that cannot be read for damage and somebody else's can. */
@@ -415,14 +425,15 @@ export class PartitionModel {
     demand(mirror.damaged, invariant, () => `${name} holds ${missing}, ${as}`)
   }
 
-  /** StrongIsr: whoever may be elected cleanly holds every committed record from `from` on, on its disk where brokers sync. */
-  mustHold(id: number, from: number, why: () => string): void {
+  /** StrongIsr: whoever may be elected cleanly holds every committed record of [from, to), on its disk where brokers sync. */
+  private mustHold(id: number, { from, to }: Part, why: () => string): void {
     const { committed } = this
     if (committed.length === 0 || committed.end <= from) return
     const mirror = this.mirrors.get(id)
     demand(mirror !== undefined, 'StrongIsr', () => `${this.name}: n${id} holds nothing of [0,${this.end}); ${why()}`)
     if (!mirror.counts) return
-    for (let at = committed.above(Math.max(from, mirror.logStart)); at < committed.length; at++) {
+    let at = committed.above(Math.max(from, mirror.logStart))
+    for (; at < committed.length && (committed.bases[at] as number) < to; at++) {
       const missing = this.missing(mirror, at)
       demand(
         missing === null || mirror.damaged,
@@ -448,7 +459,7 @@ export class PartitionModel {
 
   /** Nothing happens any more: all that are in sync are equal, and their epoch tables tell the truth. */
   quiet(): void {
-    for (const id of this.state.isr) this.mustHold(id, 0, () => `all is quiet; ${partitionText(this.state)}`)
+    for (const id of this.state.isr) this.mustHold(id, ALL, () => `all is quiet; ${partitionText(this.state)}`)
     for (const watch of this.watches) {
       if (!this.state.isr.includes(watch.mirror.node) || watch.mirror.damaged) continue
       const { highWatermark } = watch.replica.machine

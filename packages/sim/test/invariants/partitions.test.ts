@@ -52,6 +52,31 @@ describe('the invariants of partitions', () => {
     expect(() => cluster.raise(1, 2)).not.toThrow()
   })
 
+  it('a leader that slept while it was deposed may commit what all of its ISR had, though they lack what came later', () => {
+    const cluster = withRecord()
+    cluster.produce(1, 0, [2, 3])
+    cluster.decide({ leader: 2, leaderEpoch: 1 })
+    cluster.replica(3).follow(1)
+    cluster.ran(3)
+    cluster.replica(2).lead(1)
+    cluster.raise(2, 2)
+    cluster.decide({ leader: 2, leaderEpoch: 1, isr: [2] })
+    cluster.replica(2).lead(1, [2])
+    cluster.replica(2).machine.inspection.minInsyncReplicas = 1
+    cluster.produce(2, 1, [])
+    cluster.raise(2, 3)
+    expect(() => cluster.raise(1, 2)).not.toThrow()
+  })
+
+  it('StrongIsr: a leader that slept while it was deposed commits what its successor lacks', () => {
+    const cluster = withRecord()
+    cluster.produce(1, 0, [3])
+    cluster.decide({ leader: 2, leaderEpoch: 1 })
+    cluster.replica(2).lead(1)
+    cluster.ran(2)
+    expect(() => cluster.raise(1, 2)).toThrow('StrongIsr: ')
+  })
+
   it('StrongIsr: a member of the ELR holds another record', () => {
     const cluster = withRecord()
     cluster.decide({ isr: [1, 2], elr: [3] })
