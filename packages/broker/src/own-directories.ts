@@ -52,14 +52,12 @@ export class OwnDirectories {
   constructor(host: OwnDirectoriesHost) {
     this.host = host
     const { world, config } = host
-    const { flushMode } = config
+    const { flushMode, properties } = config
     const roundEnded = (): void => void host.counters.syncRounds++
-    const flush = flushInterval(config.properties)
+    const common = { flushMode, reserveBytes: RESERVE_BYTES, roundEnded }
+    const tuned = { ...flushInterval(properties), ...journalSize(properties) }
     this.list = config.logDirs.map(
-      ({ path, directoryId }) =>
-        new OwnDirectory(
-          openLogDirectory(world, { path, directoryId, flushMode, reserveBytes: RESERVE_BYTES, roundEnded, ...flush }),
-        ),
+      (place) => new OwnDirectory(openLogDirectory(world, { ...place, ...common, ...tuned })),
     )
   }
 
@@ -242,6 +240,11 @@ function flushInterval(properties: ReadonlyMap<string, string>): { backgroundFlu
   const name = ['log.flush.interval.ms', 'log.flush.scheduler.interval.ms'].find((key) => properties.has(key))
   const backgroundFlushMs = name === undefined ? LONG_MAX : parseWhole(properties.get(name) ?? '')
   return backgroundFlushMs > 0 && backgroundFlushMs < LONG_MAX ? { backgroundFlushMs } : {}
+}
+
+function journalSize(properties: ReadonlyMap<string, string>): { journalFileBytes?: number } {
+  const set = properties.get('journal.file.bytes')
+  return set === undefined ? {} : { journalFileBytes: parseWhole(set) }
 }
 
 /** A failure that says nothing about the disk: it is full, or the process has too many files open. */

@@ -148,6 +148,8 @@ function drawProperties(draw: Draw): Readonly<Record<string, string>> {
     'leader.imbalance.check.interval.seconds': String(draw.pick([3, 300])),
     'auto.create.topics.enable': 'false',
     'controlled.shutdown.timeout.ms': '5000',
+    // Small enough now and then for files to be used again within a run.
+    'journal.file.bytes': String(draw.pick([8_192, 65_536, 33_554_432])),
   }
 }
 
