@@ -1,7 +1,7 @@
 import type { ConfigKey } from './config.ts'
 import { INERT_BROKER_KEYS } from './config-inert.ts'
 import { TOPIC_KEYS } from './config-topic.ts'
-import { boolean, int, list, listOf, long, oneOf, ruleOfType, text } from './config-values.ts'
+import { boolean, int, list, listOf, long, oneOf, ruleOfType, short, text } from './config-values.ts'
 import type { ValueRule } from './config-values.ts'
 
 type Declared = readonly [rule: ValueRule, fallback: string | null, documentation: string, dynamic?: 'dynamic']
@@ -65,6 +65,42 @@ const OWN: Readonly<Record<string, Declared>> = {
     'fsync',
     'fsync: acks=all is answered once the records are on the disk of every in-sync replica. pagecache: once they are in its memory.',
   ],
+  'group.consumer.assignors': [
+    listOf('uniform', 'range'),
+    'uniform,range',
+    'How partitions are dealt out to the members of consumer groups (the newer protocol); the first is the default.',
+  ],
+  'group.consumer.heartbeat.interval.ms': [
+    int({ min: 1 }),
+    '5000',
+    'How often the members of consumer groups (the newer protocol) are told to send a heartbeat.',
+  ],
+  'group.consumer.max.size': [
+    int({ min: 1 }),
+    '2147483647',
+    'The most members of a consumer group (the newer protocol).',
+  ],
+  'group.consumer.session.timeout.ms': [
+    int({ min: 1 }),
+    '45000',
+    'A member of a consumer group (the newer protocol) that is silent for this long loses its partitions.',
+  ],
+  'group.initial.rebalance.delay.ms': [
+    int({ min: 0 }),
+    '3000',
+    'How long the first rebalance of an empty group waits for more members.',
+  ],
+  'group.max.session.timeout.ms': [
+    int({ min: 1 }),
+    '1800000',
+    'The longest session timeout that a member of a group may ask for.',
+  ],
+  'group.max.size': [int({ min: 1 }), '2147483647', 'The most members of a group.'],
+  'group.min.session.timeout.ms': [
+    int({ min: 1 }),
+    '6000',
+    'The shortest session timeout that a member of a group may ask for.',
+  ],
   'inter.broker.listener.name': [text, null, 'The client listener that tools on this cluster use first.'],
   'journal.file.bytes': [
     int({ min: 4096 }),
@@ -93,6 +129,24 @@ const OWN: Readonly<Record<string, Declared>> = {
   ],
   'node.id': [int({ min: 0 }), null, 'The number of this node, unique in the cluster.'],
   'num.partitions': [int({ min: 1 }), '1', 'Partitions of a topic whose creator names no number.'],
+  'offset.metadata.max.bytes': [int({ min: 0 }), '4096', 'The longest note that may go with a committed offset.'],
+  'offsets.retention.check.interval.ms': [long({ min: 1 }), '600000', 'How often expired offsets are looked for.'],
+  'offsets.retention.minutes': [int({ min: 1 }), '10080', 'How long committed offsets are kept once nobody uses them.'],
+  'offsets.topic.num.partitions': [
+    int({ min: 1 }),
+    '50',
+    'Partitions of __consumer_offsets. Groups are spread over them, so it must stay as it is once there are groups.',
+  ],
+  'offsets.topic.replication.factor': [
+    short({ min: 1 }),
+    '3',
+    'Replicas of __consumer_offsets; fewer while there are fewer brokers when it is made.',
+  ],
+  'offsets.topic.segment.bytes': [
+    int({ min: 14 }),
+    '104857600',
+    'The size of segments of __consumer_offsets: small, so that it is compacted soon and loaded fast.',
+  ],
   'peer.listener.name': [
     text,
     null,
