@@ -12,20 +12,24 @@ interface Order {
   readonly existing: readonly (readonly number[])[]
 }
 
-/** Replicas for new partitions, placed on brokers that are alive. */
+/**
+ * Replicas for new partitions: led by brokers that are alive; fenced ones follow where there are too few others, and catch up when they come back.
+ * Who is shutting down gets nothing new.
+ */
 export function placed({ state, config }: MachineContext, order: Order): readonly (readonly number[])[] {
   if (order.factor < 1)
     throw new Refused(
       ErrorCode.INVALID_REPLICATION_FACTOR,
       `a partition has at least one replica, not ${order.factor} (-1 is the default)`,
     )
-  const alive = [...state.brokers.values()].filter((broker) => isActive(broker) && broker.directories.length > 0)
-  if (alive.length < order.factor)
+  const brokers = [...state.brokers.values()].filter((broker) => !broker.shuttingDown && broker.directories.length > 0)
+  if (brokers.length < order.factor)
     throw new Refused(
       ErrorCode.INVALID_REPLICATION_FACTOR,
-      `${order.factor} replicas need as many brokers, and ${alive.length} ${alive.length === 1 ? 'is' : 'are'} alive`,
+      `${order.factor} replicas need as many brokers, and ${brokers.length} ${brokers.length === 1 ? 'is' : 'are'} registered`,
     )
-  const placement = new Placement(state, alive, config.random)
+  if (!brokers.some(isActive)) throw new Refused(ErrorCode.INVALID_REPLICATION_FACTOR, 'no broker is alive')
+  const placement = new Placement(state, brokers, config.random)
   for (const replicas of order.existing) placement.count(replicas)
   return Array.from({ length: order.count }, () => placement.next(order.factor))
 }

@@ -1,11 +1,13 @@
 import type { Random } from '@millrace/base'
 import type { BrokerImage } from './image.ts'
+import { isActive } from './rules.ts'
 import type { ImageState } from './state.ts'
 
 /**
  * Places the replicas of one topic. A partition's replicas avoid sharing a rack (a broker without one is a rack by itself); the
  * topic's leaderships, then its replicas, are spread evenly over the brokers; where that leaves a choice, the broker with the fewest
- * in the whole cluster gets it, so that a new broker fills up without taking all of a new topic. Chance breaks the ties.
+ * in the whole cluster gets it, so that a new broker fills up without taking all of a new topic. Chance breaks the ties. Brokers that are
+ * alive come before those that are not, which never lead.
  */
 export class Placement {
   private readonly random: Random
@@ -16,6 +18,7 @@ export class Placement {
     this.candidates = brokers.map((broker) => ({
       id: broker.id,
       rack: broker.rack ?? `\0${broker.id}`,
+      alive: isActive(broker),
       leaders: 0,
       replicas: 0,
       clusterLeaders: state.replicas.preferredOn(broker.id),
@@ -33,9 +36,12 @@ export class Placement {
     }
   }
 
-  /** The replicas of the next partition, the preferred leader first. There are at least `replicationFactor` brokers. */
+  /** The replicas of the next partition, the preferred leader first. There are at least `replicationFactor` brokers, one of them alive. */
   next(replicationFactor: number): readonly number[] {
-    const leader = this.best(this.candidates, leaderScore)
+    const leader = this.best(
+      this.candidates.filter(({ alive }) => alive),
+      leaderScore,
+    )
     leader.leaders++
     leader.clusterLeaders++
     const chosen = [leader]
@@ -47,10 +53,12 @@ export class Placement {
     return chosen.map((one) => one.id)
   }
 
-  /** Those not chosen yet whose rack holds the fewest replicas of this partition. */
+  /** Those not chosen yet, alive if any is, whose rack holds the fewest replicas of this partition. */
   private others(chosen: readonly Candidate[]): readonly Candidate[] {
     const shared = (one: Candidate): number => chosen.filter(({ rack }) => rack === one.rack).length
-    const rest = this.candidates.filter((one) => !chosen.includes(one))
+    const free = this.candidates.filter((one) => !chosen.includes(one))
+    const alive = free.filter((one) => one.alive)
+    const rest = alive.length > 0 ? alive : free
     const least = Math.min(...rest.map(shared))
     return rest.filter((one) => shared(one) === least)
   }
@@ -73,6 +81,7 @@ export class Placement {
 interface Candidate {
   readonly id: number
   readonly rack: string
+  readonly alive: boolean
   leaders: number
   replicas: number
   clusterLeaders: number

@@ -123,10 +123,29 @@ describe('creating a topic', () => {
     expect(create(cluster, { replicationFactor }).error).toBe(ErrorCode.INVALID_REPLICATION_FACTOR)
   })
 
-  test('counts brokers that are alive, not those that are registered', () => {
-    const cluster = new Harness().start(1, 2)
+  test('is followed by fenced brokers where too few others are there', () => {
+    const cluster = new Harness().start(1, 2, 3)
     cluster.fence(2)
-    expect(create(cluster, { replicationFactor: 2 }).message).toContain('1 is alive')
+    create(cluster, { name: 'two', partitions: 4, replicationFactor: 2 })
+    for (let at = 0; at < 4; at++) expect(cluster.partition('two', at).replicas).not.toContain(2)
+    expect(create(cluster, { name: 'three', partitions: 4, replicationFactor: 3 }).error).toBe(0)
+    for (let at = 0; at < 4; at++) {
+      const { replicas, isr, leader } = cluster.partition('three', at)
+      expect(replicas[2]).toBe(2)
+      expect(isr).toEqual(replicas.slice(0, 2))
+      expect(leader).toBe(replicas[0])
+    }
+    expect(create(cluster, { name: 'four', replicationFactor: 4 }).message).toContain('3 are registered')
+  })
+
+  test('is refused while no broker is alive, and gives nothing to one that shuts down', () => {
+    const cluster = new Harness().start(1, 2)
+    create(cluster, { name: 'busy', replicationFactor: 2 })
+    cluster.heartbeat(1, { wantShutdown: true })
+    expect(create(cluster, { replicationFactor: 2 }).message).toContain('1 is registered')
+    cluster.fence(1)
+    cluster.fence(2)
+    expect(create(cluster, { replicationFactor: 1 }).message).toContain('no broker is alive')
   })
 
   test('with replicas that the client assigned keeps their order', () => {

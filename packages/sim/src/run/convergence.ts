@@ -65,7 +65,7 @@ function unsettledVoters(living: readonly SimNode[], voters: readonly number[]):
 /** What clients must have got done. */
 export interface Demand {
   /** Topics that must exist. */
-  readonly topics: readonly { readonly name: string }[]
+  readonly topics: readonly { readonly name: string; readonly replicas: number }[]
   readonly history: readonly Operation[]
   readonly sinceUs: number
 }
@@ -78,7 +78,9 @@ export function unproductive(
 ): string | null {
   const image = activeController(nodes)?.image ?? null
   if (image === null) return 'no controller is active'
-  const absent = topics.find(({ name }) => image.topicByName(name) === null)
+  // One that was lost before it had ever registered is nowhere to place a replica on.
+  const possible = topics.filter(({ replicas }) => lost.length === 0 || replicas <= image.brokers.size)
+  const absent = possible.find(({ name }) => image.topicByName(name) === null)
   if (absent !== undefined) return `${absent.name} does not exist`
   const reached = new Set<string>()
   for (let at = history.length - 1; at >= 0; at--) {
