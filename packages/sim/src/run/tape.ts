@@ -28,7 +28,7 @@ const WEIGHTS: Readonly<Record<ActKind, number>> = {
   wipe: 4,
   'disk-full': 3,
   'slow-disk': 4,
-  damage: 6,
+  damage: 9,
   cut: 12,
   clog: 6,
   break: 6,

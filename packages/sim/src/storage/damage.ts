@@ -20,6 +20,10 @@ interface FileAt {
 
 /** One in so many damages hits the Raft store. */
 const RAFT_SHARE = 5
+/** One in so many of the others hits a segment: there are many small files beside them. */
+const SEGMENT_SHARE = 2
+/** Every other bit that rots is in this end of its file: what is behind is read rarely after it was written, the end at every start. */
+const END_BYTES = 2_048
 
 /** Breaks what is durable on a machine, and knows what of it is still broken. */
 export class Damager {
@@ -45,14 +49,22 @@ export class Damager {
     const files = this.machine.names.allFiles().filter(({ content }) => content.bytesOnPlatter > 0)
     if (store !== undefined && (files.length === 0 || this.random.below(RAFT_SHARE) === 0))
       return this.damageStore(store, kind)
-    const file = files.length === 0 ? undefined : files[this.random.below(files.length)]
+    const file = this.pick(files)
     if (file === undefined) return null
     if (kind === 'lost-file') return this.lose(file)
     return kind === 'bit-rot' ? this.rot(file) : this.misdirect(file, files[this.random.below(files.length)] as FileAt)
   }
 
+  private pick(files: readonly FileAt[]): FileAt | undefined {
+    const segments = files.filter(({ path }) => path.endsWith('.log'))
+    const among = segments.length > 0 && this.random.below(SEGMENT_SHARE) === 0 ? segments : files
+    return among.length === 0 ? undefined : among[this.random.below(among.length)]
+  }
+
   private rot({ path, content }: FileAt): string {
-    const at = this.random.below(content.bytesOnPlatter)
+    const { bytesOnPlatter } = content
+    const end = this.random.below(2) === 0 ? Math.max(0, bytesOnPlatter - END_BYTES) : 0
+    const at = end + this.random.below(bytesOnPlatter - end)
     const inPage = at % PAGE_BYTES
     const bit = this.random.below(8)
     this.corrupt({ path, content, index: (at - inPage) / PAGE_BYTES }, (bytes) => {
