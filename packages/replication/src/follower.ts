@@ -29,6 +29,8 @@ export class Follower {
   private askedAtUs = 0
   /** Of the last record in the own log. */
   private lastEpoch = -1
+  /** The most that any session of this epoch acknowledged. */
+  acknowledged = -1
   private ackedEnd = -1
   private ackedLogStart = -1
   private ackedAtUs = 0
@@ -207,6 +209,7 @@ export class Follower {
     if (known && clock.nowUs - this.ackedAtUs < ACK_REPEAT_US) return
     this.ackedAtUs = clock.nowUs
     this.ackedEnd = log.promisedEnd
+    if (this.ackedEnd > this.acknowledged) this.acknowledged = this.ackedEnd
     this.ackedLogStart = log.logStart
     out.message({
       kind: 'ack',

@@ -9,6 +9,7 @@ import type {
   AlterPartition,
   AlterResult,
   FollowerProgress,
+  FollowerPromise,
   PartitionInput,
   PartitionState,
   RefusedCode,
@@ -49,6 +50,10 @@ export class Leader {
   /** Accepted followers whose stream is open. */
   get streaming(): readonly FollowerProgress[] {
     return this.followers.streaming
+  }
+
+  get promises(): readonly FollowerPromise[] {
+    return this.followers.all
   }
 
   get latestKnown(): boolean {

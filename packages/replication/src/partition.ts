@@ -9,6 +9,7 @@ import type {
   AppendHeader,
   EpochHistory,
   FollowerProgress,
+  FollowerPromise,
   LogState,
   PartitionConfig,
   PartitionInput,
@@ -135,6 +136,14 @@ class Partition implements PartitionMachine, PartitionInspection, Replica {
 
   get maximalIsr(): readonly number[] {
     return this.leader?.isr.maximal ?? NOBODY
+  }
+
+  get promises(): readonly FollowerPromise[] {
+    return this.leader?.promises ?? NOBODY
+  }
+
+  get acknowledged(): number {
+    return this.follower?.acknowledged ?? -1
   }
 
   get isrPending(): boolean {

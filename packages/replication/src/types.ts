@@ -258,6 +258,13 @@ export interface FollowerProgress {
   readonly logStart: number
 }
 
+/** What a follower promised to hold, as its leader counts it: -1 for nothing, or by an incarnation that is not known. */
+export interface FollowerPromise {
+  readonly brokerId: number
+  readonly brokerEpoch: number
+  readonly durableEnd: number
+}
+
 /** What only checks ask, as it is now: getters over live state, without a copy. */
 export interface PartitionInspection {
   /** As the latest metadata had it; -1 before any. */
@@ -270,6 +277,10 @@ export interface PartitionInspection {
   readonly confirmedIsr: readonly number[]
   /** Leader: everybody who is or may already be in the ISR, so whom the watermark waits for; empty in other roles. */
   readonly maximalIsr: readonly number[]
+  /** Leader: what it counts of each other replica, present or not; empty in other roles. */
+  readonly promises: readonly FollowerPromise[]
+  /** Follower: the most that it has acknowledged in this leader epoch; -1 for nothing, and in other roles. */
+  readonly acknowledged: number
   /** Leader: an ISR change whose fate is open. */
   readonly isrPending: boolean
   /** Leader: min.insync.replicas, capped to the number of replicas; 0 in other roles. */

@@ -109,6 +109,7 @@ class ClusterInvariants implements Invariants {
       counts,
       uncleanElection: (topic) => this.mayElectUncleanly(topic) ?? uncleanElection,
       minInsyncReplicas: (topic) => minInsyncReplicas(this.metadata.image, topic),
+      brokerEpoch: (id) => this.metadata.image.brokers.get(id)?.epoch,
     }
   }
 
@@ -201,6 +202,7 @@ class ClusterInvariants implements Invariants {
     for (const replica of broker.replicas()) {
       const known = watch.replicas.get(replica) ?? this.attach(node, watch, replica)
       known.pass = watch.pass
+      known.brokerEpoch = broker.brokerEpoch
       seen++
       if (known.steps !== replica.steps) this.replicaRan(known)
     }
@@ -255,8 +257,13 @@ class ClusterInvariants implements Invariants {
     watch.steps = replica.steps
     this.followLog(watch)
     this.own(watch)
-    if (machine.role === 'leader') model.led(watch)
-    else if (machine.highWatermark !== watch.highWatermark) model.followed(watch, watch.highWatermark)
+    if (machine.role === 'leader') {
+      model.led(watch)
+      model.promises.counted(watch)
+    } else {
+      model.promises.followed(watch)
+      if (machine.highWatermark !== watch.highWatermark) model.followed(watch, watch.highWatermark)
+    }
     watch.leads = machine.role === 'leader' ? machine.leaderEpoch : -1
     watch.leaderEpoch = machine.leaderEpoch
     watch.highWatermark = machine.highWatermark

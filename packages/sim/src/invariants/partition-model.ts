@@ -3,6 +3,7 @@ import type { PartitionImage } from '@millrace/metadata'
 import { BatchList, batchText } from './batch-list.ts'
 import { demand } from './demand.ts'
 import { partitionText } from './metadata-checks.ts'
+import { Promises } from './promises.ts'
 import type { ReplicaMirror } from './replica-mirror.ts'
 
 /** One leader epoch as it was led. */
@@ -20,6 +21,8 @@ export class ReplicaWatch {
   readonly mirror: ReplicaMirror
   /** The incarnation of the node. */
   readonly life: string
+  /** The incarnation as the controller numbered it. */
+  brokerEpoch = -1
   steps = -1
   pass = 0
   leaderEpoch = -1
@@ -58,6 +61,8 @@ export interface PartitionRules {
   /** Whether metadata permits, for this topic, to elect a leader that may lack records. */
   uncleanElection(topic: string): boolean
   minInsyncReplicas(topic: string): number
+  /** Of the incarnation that is registered. */
+  brokerEpoch(id: number): number | undefined
   readonly counts: PartitionCounts
 }
 
@@ -87,6 +92,7 @@ export class PartitionModel {
   readonly by: number[] = []
   readonly mirrors = new Map<number, ReplicaMirror>()
   readonly watches = new Set<ReplicaWatch>()
+  readonly promises: Promises
   /** The first epoch of the last unclean election; -1 while there was none. */
   uncleanEpoch = -1
   private readonly leaderships = new Map<number, Leadership>()
@@ -99,6 +105,7 @@ export class PartitionModel {
     this.state = state
     this.rules = rules
     this.name = `${state.topic}-${state.partition}`
+    this.promises = new Promises(this.name)
     this.elected.set(state.leaderEpoch, state.leader)
   }
 
@@ -123,6 +130,8 @@ export class PartitionModel {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
       this.mustHold(id, ALL, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
     }
+    const leader = [...this.watches].find(({ leads }) => leads === now.leaderEpoch)
+    this.promises.decided(now, old, { leader, brokerEpoch: (id) => this.rules.brokerEpoch(id) })
   }
 
   private count(now: PartitionImage, old: PartitionImage): void {
@@ -197,7 +206,8 @@ export class PartitionModel {
           () => `${watch.name} holds ${batchText(list, at)} after ${batchText(list, at - 1)}`,
         )
       }
-      if (base >= logStart) this.oneWriter(watch, { base, epoch, crc })
+      // What a damaged disk holds nobody need have written, not here at least.
+      if (base >= logStart && !mirror.damaged) this.oneWriter(watch, { base, epoch, crc })
     }
     this.rules.counts.batches += list.length - watch.checked
     watch.checked = list.length
@@ -211,7 +221,7 @@ export class PartitionModel {
     if (other === undefined) known.push({ epoch, crc })
     else
       demand(
-        other.crc === crc || watch.mirror.damaged,
+        other.crc === crc,
         'EpochHasOneWriter',
         () =>
           `${watch.name} holds CRC ${crc.toString(16)} at ${base} in epoch ${epoch}, which was written as ${other.crc.toString(16)}`,

@@ -171,6 +171,8 @@ export class FakeReplica {
         confirmedIsr: [],
         maximalIsr: [],
         minInsyncReplicas: 2,
+        promises: [],
+        acknowledged: -1,
         quarantined: false,
       },
     } as unknown as FakeReplica['machine']
@@ -218,6 +220,18 @@ export class FakeReplica {
     this.steps++
   }
 
+  /** As a follower, to its leader. */
+  acknowledge(end: number): void {
+    this.machine.inspection.acknowledged = end
+    this.steps++
+  }
+
+  /** As a leader, what followers are taken to have acknowledged. */
+  count(promises: ReplicaInspection['machine']['inspection']['promises']): void {
+    this.machine.inspection.promises = promises
+    this.steps++
+  }
+
   watermark(offset: number): void {
     this.machine.highWatermark = offset
     this.steps++
@@ -244,6 +258,8 @@ interface FakeNode {
   replica: FakeReplica
   readonly serving: FakeReplica[]
   readonly counters: { replicaSteps: number }
+  /** Of its incarnation, as it knows it; -1 for the one that is registered. */
+  readonly epoch: { now: number }
 }
 
 /** Three nodes that do what the test says, under the invariants. */
@@ -254,6 +270,7 @@ export class FakeCluster {
   readonly wipes = new Map<number, number>()
   private index = 0
   private readonly entries: Entry[] = []
+  private readonly registered = new Map<number, number>()
   private lives = 0
   private partitionEpoch = 0
 
@@ -292,11 +309,21 @@ export class FakeCluster {
       entries,
     )
     const replica = new FakeReplica(id, log ? old?.replica : undefined)
-    const node: FakeNode = { member, image: createImage(), replica, serving: [], counters: { replicaSteps: 0 } }
+    const node: FakeNode = {
+      member,
+      image: createImage(),
+      replica,
+      serving: [],
+      counters: { replicaSteps: 0 },
+      epoch: { now: -1 },
+    }
     this.nodes.set(id, node)
+    const epochOf = (): number => (node.epoch.now === -1 ? this.brokerEpochOf(id) : node.epoch.now)
     const broker = {
       phase: 'running',
-      brokerEpoch: 1,
+      get brokerEpoch() {
+        return epochOf()
+      },
       applied: true,
       image: node.image,
       counters: node.counters,
@@ -304,6 +331,11 @@ export class FakeCluster {
     } as unknown as BrokerInspection
     const view: NodeView = { nodeId: id, raft: member.view, committed: null, broker }
     this.invariants.nodeStarted(id, view)
+  }
+
+  /** As the controller numbered its registration; 1 for a broker that needed none. */
+  brokerEpochOf(id: number): number {
+    return this.registered.get(id) ?? 1
   }
 
   ran(...ids: number[]): void {
@@ -323,6 +355,8 @@ export class FakeCluster {
   /** Node 1 writes these records, a majority holds them, and it commits them. */
   commit(records: readonly MetadataRecord[]): number {
     const wrote = entry(++this.index, 1, encodeMetadata(records))
+    for (const { name, value } of records)
+      if (name === 'registerBroker') this.registered.set((value as { brokerId: number }).brokerId, this.index)
     this.entries.push(wrote)
     for (const id of [1, 2]) {
       this.member(id).write({ append: [wrote] })

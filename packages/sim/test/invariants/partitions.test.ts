@@ -160,6 +160,7 @@ describe('the invariants of partitions', () => {
     cluster.raise(1, 2)
     // It enters the ISR and is elected while nobody trusts its disk, and is trusted again without having what it lacks.
     cluster.damaged.add(3)
+    cluster.replica(1).lead(0, [1, 2, 3])
     cluster.decide({ isr: [1, 2, 3] })
     cluster.decide({ leader: 3, leaderEpoch: 1 })
     cluster.damaged.delete(3)
@@ -226,6 +227,15 @@ describe('the invariants of partitions', () => {
     cluster.produce(1, 0, [2])
     cluster.replica(3).append(0, 1, 'else')
     expect(() => cluster.ran(3)).toThrow('EpochHasOneWriter: ')
+  })
+
+  it('what a damaged disk holds was not written by anybody', () => {
+    const cluster = withRecord()
+    cluster.damaged.add(3)
+    cluster.replica(3).append(0, 1, 'else')
+    cluster.ran(3)
+    cluster.produce(1, 0, [2])
+    expect(() => cluster.ran(1, 2)).not.toThrow()
   })
 
   it('OffsetsDense: a batch that does not continue the log', () => {
