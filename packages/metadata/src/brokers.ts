@@ -7,6 +7,7 @@ import type { Wish } from './partition-change.ts'
 import type { MetadataRecord } from './records.ts'
 import type { Answer, Ask, Decision, RegisterBroker, ReplicaName } from './requests.ts'
 import { Deciding, isActive } from './rules.ts'
+import type { ImageState } from './state.ts'
 
 /** The inter-node protocol that this software speaks; older ones are refused. */
 export const OLDEST_PROTOCOL = 1
@@ -160,14 +161,13 @@ function transition({ state, config }: MachineContext, old: BrokerImage, next: B
   }
   const joins = isActive(next) && !isActive(old)
   const deciding = new Deciding(state, config.properties, { broker: next })
-  return [
-    change,
-    ...deciding.changes(joins ? leaderless(state.partitionsOf(old.id)) : state.partitionsOf(old.id), () => ({})),
-  ]
+  return [change, ...deciding.changes(joins ? waiting(state, old.id) : state.partitionsOf(old.id), () => ({}))]
 }
 
-function* leaderless(partitions: Iterable<PartitionImage>): Iterable<PartitionImage> {
-  for (const partition of partitions) if (partition.leader === -1) yield partition
+/** Partitions that want for this broker: those without a leader, and those that were made while it was away. */
+function* waiting(state: ImageState, brokerId: number): Iterable<PartitionImage> {
+  for (const partition of state.partitionsOf(brokerId))
+    if (partition.leader === -1 || directoryOf(partition, brokerId) === UNASSIGNED) yield partition
 }
 
 /** Takes a broker that is gone out of leaderships and ISRs. */

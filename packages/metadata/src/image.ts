@@ -10,8 +10,8 @@ export interface PartitionImage {
   readonly partition: number
   readonly replicas: readonly number[]
   /**
-   * The directory id of each replica, in the order of `replicas`. {@link UNASSIGNED} for one that never held anything, as long as the
-   * partition has no leader: then it gets a directory, and may make its folder.
+   * The directory id of each replica, in the order of `replicas`. {@link UNASSIGNED} for one that never held anything: its broker was
+   * away when the partition was made, and still is, or the partition has no leader. Then it gets a directory.
    */
   readonly directories: readonly Uuid[]
   readonly isr: readonly number[]

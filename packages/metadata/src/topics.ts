@@ -1,7 +1,7 @@
 import { ErrorCode, randomUuid, topicCollisionKey, topicNameProblem, ZERO_UUID } from '@millrace/base'
 import type { Uuid } from '@millrace/base'
 import { topicSettings } from './configs.ts'
-import type { BrokerImage, TopicImage } from './image.ts'
+import { type BrokerImage, type TopicImage, UNASSIGNED } from './image.ts'
 import type { MachineContext } from './machine.ts'
 import { checkedAssignments, placed } from './assignments.ts'
 import type { MetadataRecord } from './records.ts'
@@ -146,12 +146,16 @@ export function newPartitions(
   return assignments.map((replicas, at) => {
     const isr = replicas.filter((id) => isActive(state.brokers.get(id) as BrokerImage))
     const partition = topic.partitions.length + at
+    // Who is not there holds nothing, and is known to: should the others turn out to be blank, nobody waits for what it may have had.
+    const directories = replicas.map((id) =>
+      isr.includes(id) ? directoryFor(state.brokers.get(id) as BrokerImage, partition) : UNASSIGNED,
+    )
     return partitionRecord({
       topicId: topic.id,
       topic: topic.name,
       partition,
       replicas,
-      directories: replicas.map((id) => directoryFor(state.brokers.get(id) as BrokerImage, partition)),
+      directories,
       isr,
       elr: [],
       lastKnownElr: [],

@@ -19,6 +19,21 @@ function blank(cluster: Harness, brokerId: number, partition: PartitionImage = c
 }
 
 describe('a partition whose replicas all turn out to be blank', () => {
+  test('begins without those that were away when it was made, though their disks are others now', () => {
+    const cluster = new Harness({ 'min.insync.replicas': '2' }).start(1, 2, 3)
+    cluster.fence(1)
+    cluster.fence(2)
+    cluster.topic('t', [[1, 2, 3]])
+    expect(cluster.partition('t')).toMatchObject({ isr: [3], directories: [UNASSIGNED, UNASSIGNED, directory(3)] })
+    cluster.register(3)
+    cluster.register(2, { directories: [directory(9)] })
+    cluster.heartbeat(2)
+    expect(cluster.partition('t')).toMatchObject({ leader: -1, isr: [], elr: [3] })
+    blank(cluster, 3)
+    expect(cluster.partition('t')).toMatchObject({ leader: 2, isr: [2], leaderRecovery: 'recovered' })
+    expect(cluster.partition('t').directories).toEqual([directory(1), directory(9), directory(3)])
+  })
+
   test('waits with the next to last one, and begins with the first in the order of assignment that is let in', () => {
     const cluster = restarted([2, 3, 1])
     blank(cluster, 2)

@@ -1,6 +1,6 @@
 import { ErrorCode, isUuid, ZERO_UUID } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import type { NewTopic, NewTopicResult } from '../src/index.ts'
+import { type NewTopic, type NewTopicResult, UNASSIGNED } from '../src/index.ts'
 import { directory, Harness } from './harness.ts'
 
 function create(cluster: Harness, topic: Partial<NewTopic>, validateOnly = false): NewTopicResult {
@@ -136,6 +136,22 @@ describe('creating a topic', () => {
       expect(leader).toBe(replicas[0])
     }
     expect(create(cluster, { name: 'four', replicationFactor: 4 }).message).toContain('3 are registered')
+  })
+
+  test.each(['comes back', 'is started anew'])('gives a fenced replica its directory once its broker %s', (how) => {
+    const cluster = new Harness().start(1, 2)
+    cluster.fence(2)
+    create(cluster, { replicationFactor: 2 })
+    expect(cluster.partition('t')).toMatchObject({
+      replicas: [1, 2],
+      isr: [1],
+      directories: [directory(1), UNASSIGNED],
+    })
+    if (how === 'is started anew') cluster.register(2)
+    else cluster.heartbeat(2)
+    expect(cluster.partition('t').directories).toEqual([directory(1), directory(2)])
+    cluster.heartbeat(2)
+    expect(cluster.propose('t', [1, 2])).toBe(0)
   })
 
   test('is refused while no broker is alive, and gives nothing to one that shuts down', () => {
