@@ -86,7 +86,8 @@ function checkImports(name: string, allowed: readonly string[], path: string): v
     const local = localName(specifier)
     if (local !== null && local !== name && !allowed.includes(local))
       problems.push(`${where}: ${name} may not import ${local}`)
-    if (/^@millrace\/[^/]+\/./.test(specifier))
+    const isModel = /^@millrace\/[^/]+\/model$/.test(specifier) && name === 'sim'
+    if (/^@millrace\/[^/]+\/./.test(specifier) && !isModel)
       problems.push(`${where}: import a package by its root, not ${specifier}`)
     if (specifier.startsWith('node:') && PURE.includes(name))
       problems.push(`${where}: ${name} is pure and may not import ${specifier}`)

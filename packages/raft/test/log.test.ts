@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { EntryTail, type Entry } from '../src/index.ts'
 import { RaftLog } from '../src/log.ts'
 import { seeded } from './random.ts'
-import { bytes } from './voters-codec.ts'
+import { bytes } from '../src/model/voters-codec.ts'
 
 function entry(index: number, term: number): Entry {
   return { index, term, kind: 'data', payload: bytes(`entry ${index}`) }

@@ -7,7 +7,7 @@ import {
   type RaftOutput,
   type RaftStart,
 } from '../src/index.ts'
-import { bytes, voterOf, votersCodec } from './voters-codec.ts'
+import { bytes, voterOf, votersCodec } from '../src/model/voters-codec.ts'
 
 const [one, two, three] = ['1', '2', '3'].map(voterOf) as [
   ReturnType<typeof voterOf>,

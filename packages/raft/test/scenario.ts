@@ -1,9 +1,9 @@
 import type { LogPosition, RaftMessage, RaftRefusal } from '../src/index.ts'
 import { sameVoter } from '../src/index.ts'
-import { entryText, LogImage } from './disk.ts'
-import { Group, nameOf, type Envelope } from './group.ts'
-import type { Member } from './member.ts'
-import { voterName, voterOf } from './voters-codec.ts'
+import { entryText, LogImage } from '../src/model/disk.ts'
+import { Group, nameOf, type Envelope } from '../src/model/group.ts'
+import type { Member } from '../src/model/member.ts'
+import { voterName, voterOf } from '../src/model/voters-codec.ts'
 
 type Command = (...words: readonly string[]) => readonly string[]
 

@@ -1,7 +1,7 @@
 // Steps per second of the hot inputs, and what they leave on the heap: node packages/replication/bench/steps.ts
 import { createPartition, type PartitionInput, type PartitionMachine, type PartitionState } from '../src/index.ts'
-import { ModelLog } from '../test/model/model-log.ts'
-import { SeededRandom } from '../test/model/seeded-random.ts'
+import { ModelLog } from '../src/model/model-log.ts'
+import { SeededRandom } from '../test/seeded-random.ts'
 
 const STATE: PartitionState = {
   replicas: [1, 2, 3],

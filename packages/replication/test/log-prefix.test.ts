@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { divergence, truncationTarget } from '../src/log-prefix.ts'
 import { OwnLog } from '../src/own-log.ts'
-import { ModelLog } from './model/model-log.ts'
-import { SeededRandom } from './model/seeded-random.ts'
+import { ModelLog } from '../src/model/model-log.ts'
+import { SeededRandom } from './seeded-random.ts'
 
 function ownLogOf(log: ModelLog): OwnLog {
   const { logStart, endOffset, generation } = log
@@ -65,7 +65,7 @@ describe('finding where two logs part', () => {
   })
 
   it('sends an empty log that is ahead of the leader back to the leader’s start', () => {
-    const follower = new ModelLog({ logStart: 9, records: [], epochs: [] })
+    const follower = new ModelLog({ logStart: 9, endOffset: 9, records: [], epochs: [] })
     agree(logOf(1, 1, 1), follower)
     expect(follower.endOffset).toBe(0)
   })

@@ -9,8 +9,8 @@ import type {
   PartitionMessage,
   PartitionState,
 } from '../src/index.ts'
-import { ModelLog } from './model/model-log.ts'
-import { SeededRandom } from './model/seeded-random.ts'
+import { ModelLog } from '../src/model/model-log.ts'
+import { SeededRandom } from './seeded-random.ts'
 
 const BROKERS = new Map([1, 2, 3].map((id) => [id, { epoch: 100 + id, eligible: true }]))
 const STATE: PartitionState = {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { Story } from './model/story.ts'
+import { Story } from './story.ts'
 
 const FOLDER = join(import.meta.dirname, 'scenarios')
 

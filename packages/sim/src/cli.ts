@@ -1,5 +1,6 @@
 // `npm run sim`: seeds by the thousand, one seed with its story, a failure reduced to its cause.
 import { parseArgs } from 'node:util'
+import { runCores, tellCores } from './cores/run-cores.ts'
 import { repeatTwice } from './run/determinism.ts'
 import { checkGolden, writeGolden } from './run/golden.ts'
 import { runMany } from './run/many.ts'
@@ -13,6 +14,7 @@ const USAGE = `Runs whole clusters of Millrace on virtual time, under faults dra
   npm run sim -- --seed 42                one seed, with its story
   npm run sim -- --seed 42 --shrink       the smallest plan that breaks the same invariant, as JSON in a file
   npm run sim -- --plan FILE              a plan that --shrink wrote, with its story
+  npm run sim -- --cores                  consensus and replication alone, for 20 seconds; --seeds, --seconds, --first and --seed as above
   npm run sim -- --golden                 the digests of packages/sim/golden.json once more
 
   --jobs N              processes; 2 unless given
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
     golden: { type: 'boolean', default: false },
+    cores: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
     'check-determinism': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -50,10 +53,15 @@ async function main(): Promise<boolean> {
   if (values.plan !== undefined) return tellPlanFile(values.plan, lines)
   if (values.seed !== undefined) {
     const seed = number('seed', values.seed)
+    if (values.cores) return tellCores(seed, lines)
     return values.shrink ? shrinkSeed(seed) : tellSeed(seed, lines)
   }
   const first = values.first === undefined ? null : number('first', values.first)
   const seconds = values.seconds === undefined ? null : number('seconds', values.seconds)
+  if (values.cores) {
+    const count = values.seeds === undefined ? Infinity : number('seeds', values.seeds)
+    return runCores({ first, count, seconds: seconds ?? (count === Infinity ? 20 : null), json: values.json })
+  }
   const count = values.seeds === undefined ? (seconds === null ? 100 : Infinity) : number('seeds', values.seeds)
   if (values['check-determinism']) return repeatTwice({ first, count, seconds, jobs })
   return runMany({ first, count, seconds, jobs, json: values.json })

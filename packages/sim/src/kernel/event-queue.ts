@@ -1,10 +1,16 @@
 import type { Timer } from '@millrace/base'
 import type { SimLife } from './life.ts'
 
+/** What has its place in a queue: by time, then by what decides within a microsecond, then in the order of making. */
+export interface Queued {
+  readonly atUs: number
+  readonly tie: number
+  readonly order: number
+}
+
 /** What will happen at a time. It is its own timer. */
-export class SimEvent implements Timer {
+export class SimEvent implements Timer, Queued {
   atUs: number
-  /** Decides between events of the same microsecond, before `order`. */
   tie: number
   order: number
   readonly life: SimLife
@@ -30,24 +36,24 @@ export class SimEvent implements Timer {
 }
 
 /** A binary heap of events, the next one first. */
-export class EventQueue {
-  private events: SimEvent[] = []
+export class EventQueue<Event extends Queued = SimEvent> {
+  private events: Event[] = []
 
   get size(): number {
     return this.events.length
   }
 
-  peek(): SimEvent | undefined {
+  peek(): Event | undefined {
     return this.events[0]
   }
 
-  push(event: SimEvent): void {
+  push(event: Event): void {
     const { events } = this
     let at = events.length
     events.push(event)
     while (at > 0) {
       const up = (at - 1) >>> 1
-      const other = events[up] as SimEvent
+      const other = events[up] as Event
       if (before(other, event)) break
       events[at] = other
       at = up
@@ -55,7 +61,7 @@ export class EventQueue {
     events[at] = event
   }
 
-  pop(): SimEvent | undefined {
+  pop(): Event | undefined {
     const { events } = this
     const first = events[0]
     const last = events.pop()
@@ -64,22 +70,22 @@ export class EventQueue {
   }
 
   /** Takes out all events that are not worth keeping. */
-  keep(worthIt: (event: SimEvent) => boolean): void {
+  keep(worthIt: (event: Event) => boolean): void {
     this.events = this.events.filter(worthIt)
-    for (let at = (this.events.length >>> 1) - 1; at >= 0; at--) this.sink(this.events[at] as SimEvent, at)
+    for (let at = (this.events.length >>> 1) - 1; at >= 0; at--) this.sink(this.events[at] as Event, at)
   }
 
   /** Puts an event where it belongs, at or below a place that is free. */
-  private sink(event: SimEvent, from: number): void {
+  private sink(event: Event, from: number): void {
     const { events } = this
     const { length } = events
     let at = from
     for (;;) {
       let down = 2 * at + 1
       if (down >= length) break
-      let other = events[down] as SimEvent
+      let other = events[down] as Event
       if (down + 1 < length) {
-        const right = events[down + 1] as SimEvent
+        const right = events[down + 1] as Event
         if (before(right, other)) {
           other = right
           down++
@@ -93,7 +99,7 @@ export class EventQueue {
   }
 }
 
-function before(one: SimEvent, other: SimEvent): boolean {
+function before(one: Queued, other: Queued): boolean {
   if (one.atUs !== other.atUs) return one.atUs < other.atUs
   if (one.tie !== other.tie) return one.tie < other.tie
   return one.order < other.order

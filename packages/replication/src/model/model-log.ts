@@ -1,4 +1,4 @@
-import type { EpochHistory } from '../../src/types.ts'
+import type { EpochHistory } from '../types.ts'
 
 /** What a record is to the model: the epoch it was written in, and something to recognise it by. */
 export interface ModelRecord {
@@ -8,11 +8,16 @@ export interface ModelRecord {
 
 export interface Content {
   readonly logStart: number
-  readonly records: readonly ModelRecord[]
+  readonly endOffset: number
+  /** From `logStart` to `endOffset`; behind it what later contents appended, who share the array as long as nothing is cut. */
+  readonly records: ModelRecord[]
   readonly epochs: readonly { readonly epoch: number; readonly start: number }[]
 }
 
-const EMPTY: Content = { logStart: 0, records: [], epochs: [] }
+/** A log without a record that begins there. */
+function emptyAt(offset: number): Content {
+  return { logStart: offset, endOffset: offset, records: [], epochs: [] }
+}
 
 /**
  * A log that remembers what it would be after a power cut: its content as of the last sync, and each change since then, in order.
@@ -24,7 +29,7 @@ export class ModelLog implements EpochHistory {
   private synced: Content
   private unsynced: Content[] = []
 
-  constructor(content: Content = EMPTY) {
+  constructor(content: Content = emptyAt(0)) {
     this.content = content
     this.synced = content
   }
@@ -34,15 +39,15 @@ export class ModelLog implements EpochHistory {
   }
 
   get endOffset(): number {
-    return this.content.logStart + this.content.records.length
+    return this.content.endOffset
   }
 
   get records(): readonly ModelRecord[] {
-    return this.content.records
+    return this.slice(this.logStart, this.endOffset)
   }
 
   get syncedEnd(): number {
-    return this.synced.logStart + this.synced.records.length
+    return this.synced.endOffset
   }
 
   /** The content as a value, to open another log with. */
@@ -55,12 +60,12 @@ export class ModelLog implements EpochHistory {
   }
 
   record(offset: number): ModelRecord | undefined {
-    return this.content.records[offset - this.content.logStart]
+    return recordOf(this.content, offset)
   }
 
   /** What a power cut now would leave for certain. */
   syncedRecord(offset: number): ModelRecord | undefined {
-    return this.synced.records[offset - this.synced.logStart]
+    return recordOf(this.synced, offset)
   }
 
   slice(from: number, to: number): readonly ModelRecord[] {
@@ -77,15 +82,18 @@ export class ModelLog implements EpochHistory {
   }
 
   append(records: readonly ModelRecord[]): void {
-    const epochs = [...this.content.epochs]
-    records.forEach((record, at) => {
+    const { logStart, endOffset } = this.content
+    let { records: held, epochs } = this.content
+    if (held.length > endOffset - logStart) held = held.slice(0, endOffset - logStart)
+    for (const record of records) {
       const last = epochs.at(-1)
       if (last !== undefined && record.epoch < last.epoch)
         throw new Error(`a record of epoch ${record.epoch} after epoch ${last.epoch}`)
       if (last === undefined || record.epoch > last.epoch)
-        epochs.push({ epoch: record.epoch, start: this.endOffset + at })
-    })
-    this.change({ ...this.content, records: [...this.content.records, ...records], epochs })
+        epochs = [...epochs, { epoch: record.epoch, start: logStart + held.length }]
+      held.push(record)
+    }
+    this.change({ logStart, endOffset: logStart + held.length, records: held, epochs })
   }
 
   beginEpoch(epoch: number): void {
@@ -95,15 +103,15 @@ export class ModelLog implements EpochHistory {
   truncate(offset: number): void {
     this.generation += 1
     this.change({
-      logStart: this.content.logStart,
-      records: this.content.records.slice(0, offset - this.content.logStart),
+      ...this.content,
+      endOffset: Math.max(this.logStart, Math.min(offset, this.endOffset)),
       epochs: this.content.epochs.filter((entry) => entry.start < offset),
     })
   }
 
   restart(offset: number): void {
     this.generation += 1
-    this.change({ logStart: offset, records: [], epochs: [] })
+    this.change(emptyAt(offset))
   }
 
   advanceLogStart(offset: number): void {
@@ -112,7 +120,8 @@ export class ModelLog implements EpochHistory {
     const later = this.content.epochs.filter((entry) => entry.start > offset)
     this.change({
       logStart: offset,
-      records: this.content.records.slice(offset - this.content.logStart),
+      endOffset: Math.max(offset, this.endOffset),
+      records: this.content.records.slice(offset - this.logStart, this.endOffset - this.logStart),
       epochs: first === undefined ? later : [{ epoch: first.epoch, start: offset }, ...later],
     })
   }
@@ -126,7 +135,7 @@ export class ModelLog implements EpochHistory {
     return () => {
       this.synced = covered
       if (this.unsynced === before) this.unsynced = this.unsynced.slice(changes)
-      return { endOffset: covered.logStart + covered.records.length, generation }
+      return { endOffset: covered.endOffset, generation }
     }
   }
 
@@ -144,4 +153,8 @@ export class ModelLog implements EpochHistory {
     this.content = content
     this.unsynced.push(content)
   }
+}
+
+function recordOf({ logStart, endOffset, records }: Content, offset: number): ModelRecord | undefined {
+  return offset < endOffset ? records[offset - logStart] : undefined
 }

@@ -1,4 +1,5 @@
-import { Violation } from './checks.ts'
+import { Violation } from '../../seams.ts'
+import { REPLICATION } from './checks.ts'
 import { Faults } from './faults.ts'
 import { Group, type GroupOptions, type GroupResult } from './group.ts'
 
@@ -10,7 +11,7 @@ export function runGroup(options: GroupOptions): GroupResult {
   const run = new Faults(group, options)
   void run
   const faultyUs = options.faultyUs ?? 12 * SECOND_US
-  while (group.schedule.nowUs < faultyUs) group.step()
+  while (group.agenda.nowUs < faultyUs) group.step()
   heal(group)
   converge(group, faultyUs + 4 * SECOND_US, 40 * SECOND_US)
   return group.result()
@@ -29,16 +30,17 @@ function heal(group: Group): void {
 
 /** Clients write for a while yet, then fall silent; after that the replicas have `limitUs` to become equal. */
 function converge(group: Group, quietUs: number, limitUs: number): void {
-  while (group.schedule.nowUs < quietUs) group.step()
+  while (group.agenda.nowUs < quietUs) group.step()
   rescue(group)
-  group.quietSinceUs = group.schedule.nowUs
+  group.quietSinceUs = group.agenda.nowUs
   const before = group.checks.counts.commits
   while (difference(group) !== null) {
     for (let i = 0; i < 50; i++) group.step()
-    if (group.schedule.nowUs > quietUs + limitUs) throw new Violation(`does not converge: ${difference(group)}`)
+    if (group.agenda.nowUs > quietUs + limitUs)
+      throw new Violation(REPLICATION, `does not converge: ${difference(group)}`)
     rescue(group)
   }
-  if (before < 0) throw new Violation('nothing was ever committed')
+  if (before < 0) throw new Violation(REPLICATION, 'nothing was ever committed')
 }
 
 /** Where no clean election is possible any more, an operator accepts the loss; a fsync group never comes to that. */
@@ -67,7 +69,10 @@ function difference(group: Group): string | null {
     for (let offset = Math.max(log.logStart, leader.log.logStart); offset < log.endOffset; offset++) {
       const [mine, leaders] = [log.record(offset), leader.log.record(offset)]
       if (mine?.epoch !== leaders?.epoch || mine?.value !== leaders?.value)
-        throw new Violation(`${broker.id} and its leader differ at ${offset} though both call it committed`)
+        throw new Violation(
+          REPLICATION,
+          `${broker.id} and its leader differ at ${offset} though both call it committed`,
+        )
     }
   }
   return null

@@ -1,7 +1,7 @@
 import { unreachable } from '@millrace/base'
-import type { AlterPartition, BrokerState, FlushMode, PartitionState } from '../../src/types.ts'
-import { ModelLog } from './model-log.ts'
-import { ModelNode, type ModelMessage, type NodeEvents } from './node.ts'
+import type { AlterPartition, BrokerState, FlushMode, PartitionState } from '../src/types.ts'
+import { ModelLog } from '../src/model/model-log.ts'
+import { ModelNode, type ModelMessage, type NodeEvents } from '../src/model/node.ts'
 import { SeededRandom } from './seeded-random.ts'
 
 const MILLISECOND_US = 1000

@@ -1,6 +1,6 @@
-import type { PartitionInput, PartitionState } from '../../src/types.ts'
-import type { ModelLog, ModelRecord } from '../model/model-log.ts'
-import type { ModelNode } from '../model/node.ts'
+import type { PartitionInput, PartitionState } from '@millrace/replication'
+import type { ModelLog, ModelNode, ModelRecord } from '@millrace/replication/model'
+import { Violation } from '../../seams.ts'
 
 /** What the checks may see of a broker, running or not. */
 export interface Observed {
@@ -15,8 +15,16 @@ export interface Observed {
   readonly seen: PartitionState | null
 }
 
-export class Violation extends Error {
-  override readonly name = 'Violation'
+/** The invariant that violations of this core are reported under. */
+export const REPLICATION = 'replication core'
+
+/** What was last seen of an incarnation. */
+interface Last {
+  readonly incarnation: number
+  readonly who: string
+  epoch: number
+  /** -1 before the first step. */
+  highWatermark: number
 }
 
 interface Leadership {
@@ -39,8 +47,7 @@ export class Checks {
   readonly counts = { commits: 0, truncations: 0, elections: 0 }
   private uncleanEpoch = -1
   private readonly leaderships = new Map<number, Leadership>()
-  private readonly watermarks = new Map<string, number>()
-  private readonly epochs = new Map<string, number>()
+  private readonly last = new Map<number, Last>()
   private readonly fsync: boolean
   private readonly brokers: () => readonly Observed[]
   private readonly state: () => PartitionState
@@ -54,14 +61,24 @@ export class Checks {
   /** After each step of each machine. */
   stepped(broker: Observed, input: PartitionInput): void {
     const { machine } = broker.node as ModelNode
-    const who = `${broker.id}#${broker.incarnation}`
-    this.demand(machine.leaderEpoch >= (this.epochs.get(who) ?? -1), `the epoch of ${who} regressed`)
-    this.epochs.set(who, machine.leaderEpoch)
-    this.demand(machine.highWatermark <= broker.log.endOffset, `the watermark of ${who} is above its log`)
-    const known = this.watermarks.get(who) ?? machine.highWatermark
-    this.watermarks.set(who, machine.highWatermark)
-    if (machine.role === 'leader') this.led(broker, who, Math.min(known, machine.highWatermark))
+    const { leaderEpoch, highWatermark } = machine
+    const last = this.lastOf(broker)
+    const { who } = last
+    if (leaderEpoch < last.epoch) fail(`the epoch of ${who} regressed`)
+    last.epoch = leaderEpoch
+    if (highWatermark > broker.log.endOffset) fail(`the watermark of ${who} is above its log`)
+    const known = last.highWatermark < 0 ? highWatermark : last.highWatermark
+    last.highWatermark = highWatermark
+    if (machine.role === 'leader') this.led(broker, who, Math.min(known, highWatermark))
     else if (input.kind === 'fromLeader') this.followed(broker, who)
+  }
+
+  private lastOf({ id, incarnation }: Observed): Last {
+    const known = this.last.get(id)
+    if (known?.incarnation === incarnation) return known
+    const fresh = { incarnation, who: `${id}#${incarnation}`, epoch: -1, highWatermark: -1 }
+    this.last.set(id, fresh)
+    return fresh
   }
 
   private led(broker: Observed, who: string, known: number): void {
@@ -76,12 +93,12 @@ export class Checks {
       this.leaderships.set(machine.leaderEpoch, led)
       this.counts.elections += 1
       if (timely && machine.leaderEpoch >= this.uncleanEpoch)
-        this.holdsCommitted(broker, 0, `begins to lead epoch ${machine.leaderEpoch}`)
+        this.holdsCommitted(broker, 0, () => `begins to lead epoch ${machine.leaderEpoch}`)
     }
-    this.demand(led.incarnation === who, `epoch ${machine.leaderEpoch} is led by ${led.incarnation} and by ${who}`)
-    this.demand(machine.highWatermark >= led.highWatermark, `the watermark of leader ${who} fell`)
-    if (led.timely && machine.latestKnown && machine.leaderEpoch > this.uncleanEpoch)
-      this.demand(machine.highWatermark >= led.committedBefore, `${who} serves "latest" below what was committed`)
+    if (led.incarnation !== who) fail(`epoch ${machine.leaderEpoch} is led by ${led.incarnation} and by ${who}`)
+    if (machine.highWatermark < led.highWatermark) fail(`the watermark of leader ${who} fell`)
+    if (led.timely && machine.leaderEpoch > this.uncleanEpoch && machine.highWatermark < led.committedBefore)
+      if (machine.latestKnown) fail(`${who} serves "latest" below what was committed`)
     if (machine.highWatermark > led.highWatermark && machine.leaderEpoch >= this.uncleanEpoch)
       this.advanced(broker, who, led.highWatermark)
     led.highWatermark = machine.highWatermark
@@ -94,61 +111,48 @@ export class Checks {
       const record = broker.log.record(offset)
       const known = this.committed[offset]
       if (offset < this.committed.length) {
-        this.demand(same(record, known), `${who} commits ${show(record)} at ${offset}, which was ${show(known)}`)
+        if (!same(record, known)) fail(`${who} commits ${show(record)} at ${offset}, which was ${show(known)}`)
         continue
       }
-      this.demand(record !== undefined, `${who} commits ${offset}, which it does not hold`)
-      this.committed[offset] = record as ModelRecord
+      if (record === undefined) return fail(`${who} commits ${offset}, which it does not hold`)
+      this.committed[offset] = record
       this.counts.commits += 1
       const { seen } = broker
-      const enough = seen !== null && seen.isr.length >= seen.minInsyncReplicas
-      this.demand(enough, `${who} commits ${offset} though it knows that too few are in sync`)
+      if (seen === null || seen.isr.length < seen.minInsyncReplicas)
+        fail(`${who} commits ${offset} though it knows that too few are in sync`)
     }
-    if (this.fsync)
-      this.demand(broker.log.syncedEnd >= to, `${who} commits ${to}, but its disk ends at ${broker.log.syncedEnd}`)
+    if (this.fsync && broker.log.syncedEnd < to)
+      fail(`${who} commits ${to}, but its disk ends at ${broker.log.syncedEnd}`)
     const { isr, elr } = this.state()
     for (const member of this.brokers())
       if (isr.includes(member.id) || elr.includes(member.id))
-        this.holdsCommitted(
-          member,
-          from,
-          `is in ISR ${isr.join(',')} or ELR ${elr.join(',')} when ${who} commits up to ${to}`,
-        )
+        this.holdsCommitted(member, from, () => `is in ${setsOf(this.state())} when ${who} commits up to ${to}`)
   }
 
   /** StrongIsr: whoever may be elected cleanly holds every committed record; in fsync mode on its disk. */
-  private holdsCommitted(broker: Observed, from: number, why: string): void {
+  private holdsCommitted(broker: Observed, from: number, why: () => string): void {
     if (broker.unaccounted) return
-    for (
-      let offset = Math.max(from, this.deletedBelow, broker.log.logStart);
-      offset < this.committed.length;
-      offset++
-    ) {
+    const { log } = broker
+    const { length } = this.committed
+    if (log.endOffset < length) fail(`${broker.id} ends at ${log.endOffset}, committed is ${length}; it ${why()}`)
+    for (let offset = Math.max(from, this.deletedBelow, log.logStart); offset < length; offset++) {
       const known = this.committed[offset]
-      const record = broker.log.record(offset)
-      this.demand(
-        same(record, known),
-        `${broker.id} has ${show(record)} at ${offset}, not the committed ${show(known)}; it ${why}`,
-      )
-      if (this.fsync)
-        this.demand(same(broker.log.syncedRecord(offset), known), `${broker.id} has ${offset} not on disk; it ${why}`)
+      const record = log.record(offset)
+      if (!same(record, known))
+        fail(`${broker.id} has ${show(record)} at ${offset}, not the committed ${show(known)}; it ${why()}`)
+      if (this.fsync && !same(log.syncedRecord(offset), known))
+        fail(`${broker.id} has ${offset} not on disk; it ${why()}`)
     }
-    this.demand(
-      broker.log.endOffset >= this.committed.length,
-      `${broker.id} ends at ${broker.log.endOffset}, committed is ${this.committed.length}; it ${why}`,
-    )
   }
 
   private followed(broker: Observed, who: string): void {
     if (this.uncleanEpoch > 0) return
     const { highWatermark } = (broker.node as ModelNode).machine
-    this.demand(highWatermark <= this.committed.length, `the watermark of follower ${who} is above what is committed`)
+    if (highWatermark > this.committed.length) fail(`the watermark of follower ${who} is above what is committed`)
     const last = highWatermark - 1
-    if (last >= Math.max(this.deletedBelow, broker.log.logStart))
-      this.demand(
-        same(broker.log.record(last), this.committed[last]),
-        `follower ${who} vouches for a wrong record at ${last}`,
-      )
+    if (last < Math.max(this.deletedBelow, broker.log.logStart)) return
+    if (!same(broker.log.record(last), this.committed[last]))
+      fail(`follower ${who} vouches for a wrong record at ${last}`)
   }
 
   /** A log is about to be cut at `to`: no committed record may go. */
@@ -160,23 +164,18 @@ export class Checks {
     if ((broker.node as ModelNode).machine.leaderEpoch < leaderEpoch && !promised) return
     const end = Math.min(broker.log.endOffset, this.committed.length)
     for (let offset = Math.max(to, this.deletedBelow, broker.log.logStart); offset < end; offset++)
-      this.demand(
-        !same(broker.log.record(offset), this.committed[offset]),
-        `${broker.id} truncates to ${to} and loses the committed record at ${offset}`,
-      )
+      if (same(broker.log.record(offset), this.committed[offset]))
+        fail(`${broker.id} truncates to ${to} and loses the committed record at ${offset}`)
   }
 
   decided(): void {
     const { isr, elr, replicas, leader } = this.state()
-    this.demand(
-      isr.every((id) => replicas.includes(id)),
-      'the ISR is within the replicas',
-    )
-    this.demand(!elr.some((id) => isr.includes(id)), 'ISR and ELR are apart')
-    this.demand(leader === -1 || isr.includes(leader), 'the leader is in sync')
+    if (isr.some((id) => !replicas.includes(id))) fail('the ISR is not within the replicas')
+    if (elr.some((id) => isr.includes(id))) fail('ISR and ELR are not apart')
+    if (leader !== -1 && !isr.includes(leader)) fail('the leader is not in sync')
     for (const broker of this.brokers())
       if (isr.includes(broker.id) || elr.includes(broker.id))
-        this.holdsCommitted(broker, 0, `is in ISR ${isr.join(',')} or ELR ${elr.join(',')} by decision`)
+        this.holdsCommitted(broker, 0, () => `is in ${setsOf(this.state())} by decision`)
   }
 
   /** An operator accepted, by an election in `epoch`, that what `survivor` lacks is lost. Leaders before it promise nothing any more. */
@@ -199,14 +198,20 @@ export class Checks {
     for (let offset = this.committed.length; offset < highWatermark; offset++)
       this.committed[offset] = survivor.record(offset) as ModelRecord
   }
+}
 
-  demand(holds: boolean, what: string): void {
-    if (!holds) throw new Violation(what)
-  }
+function fail(what: string): never {
+  throw new Violation(REPLICATION, what)
+}
+
+function setsOf({ isr, elr }: PartitionState): string {
+  return `ISR ${isr.join(',')} or ELR ${elr.join(',')}`
 }
 
 function same(a: ModelRecord | undefined, b: ModelRecord | undefined): boolean {
-  return a !== undefined && b !== undefined && a.epoch === b.epoch && a.value === b.value
+  if (a === undefined || b === undefined) return false
+  // Records are handed on as they are.
+  return a === b || (a.epoch === b.epoch && a.value === b.value)
 }
 
 function show(record: ModelRecord | undefined): string {

@@ -1,3 +1,4 @@
+import { chance, pick, weighted } from '../chance.ts'
 import type { SimBroker } from './broker.ts'
 import type { Group, GroupOptions } from './group.ts'
 
@@ -13,7 +14,7 @@ export class Faults {
     this.group = group
     const unclean = options.unclean === true
     const { random } = group
-    const weight = (most: number): number => (random.chance(25) ? 0 : random.below(most + 1))
+    const weight = (most: number): number => (chance(random, 25) ? 0 : random.below(most + 1))
     this.meanUs = (options.faults?.['every'] ?? 60_000) + random.below(options.faults === undefined ? 400_000 : 60_000)
     this.weights = {
       crash: weight(6),
@@ -41,25 +42,15 @@ export class Faults {
 
   private next(): void {
     const { group } = this
-    group.schedule.after(1_000 + group.random.below(2 * this.meanUs), () => {
+    group.agenda.after(1_000 + group.random.below(2 * this.meanUs), () => {
       if (!group.faulty) return
-      this.inject(this.pick())
+      this.inject(weighted(group.random, this.weights) ?? 'breakStream')
       this.next()
     })
   }
 
-  private pick(): string {
-    const total = Object.values(this.weights).reduce((sum, weight) => sum + weight, 0)
-    let at = this.group.random.below(Math.max(1, total))
-    for (const [kind, weight] of Object.entries(this.weights)) {
-      if (at < weight) return kind
-      at -= weight
-    }
-    return 'breakStream'
-  }
-
   private inject(kind: string): void {
-    const broker = this.group.random.pick(this.group.brokers)
+    const broker = pick(this.group.random, this.group.brokers)
     this.group.trace(() => `fault: ${kind} ${broker.id}`)
     this.kinds[kind]?.(broker)
   }
@@ -76,14 +67,14 @@ export class Faults {
       this.group.wipe(broker)
     },
     pause: (broker) => {
-      if (broker.up) broker.pause(this.group.schedule.nowUs + this.group.random.below(4 * SECOND_US))
+      if (broker.up) broker.pause(this.group.agenda.nowUs + this.group.random.below(4 * SECOND_US))
     },
     breakStream: (broker) => {
-      const other = this.group.random.pick(this.group.brokers)
+      const other = pick(this.group.random, this.group.brokers)
       this.group.streams.break(broker.id, other.id)
     },
     partition: (broker) => {
-      const other = this.group.random.pick(this.group.brokers)
+      const other = pick(this.group.random, this.group.brokers)
       if (other === broker) return
       this.group.streams.partition(broker, other)
       this.later(3, () => this.group.streams.heal())
@@ -118,14 +109,14 @@ export class Faults {
     },
     replicas: () => {
       const all = [1, 2, 3, 4]
-      const without = this.group.random.pick(all)
-      this.group.controller.setReplicas(this.group.random.chance(30) ? all : all.filter((id) => id !== without))
+      const without = pick(this.group.random, all)
+      this.group.controller.setReplicas(chance(this.group.random, 30) ? all : all.filter((id) => id !== without))
     },
     uncleanElection: (broker) => this.group.electUncleanly(broker),
   }
 
   private later(seconds: number, run: () => void): void {
-    this.group.schedule.after(this.group.random.below(seconds * SECOND_US), run)
+    this.group.agenda.after(this.group.random.below(seconds * SECOND_US), run)
   }
 
   private crash(broker: SimBroker, keep: number): void {

@@ -1,14 +1,14 @@
-import type { PartitionInput, PartitionState, createPartition } from '../../src/index.ts'
-import { ModelLog } from '../model/model-log.ts'
-import { ModelNode, type ModelMessage, type NodeEvents } from '../model/node.ts'
-import type { SeededRandom } from '../model/seeded-random.ts'
+import type { Random } from '@millrace/base'
+import type { PartitionInput, PartitionState, createPartition } from '@millrace/replication'
+import { ModelLog, ModelNode, type ModelMessage, type NodeEvents } from '@millrace/replication/model'
+import type { Agenda } from '../agenda.ts'
+import { chance } from '../chance.ts'
 import type { Observed } from './checks.ts'
 import type { Version } from './controller.ts'
-import type { Schedule } from './schedule.ts'
 
 /** What a broker needs of the world around it. */
 export interface Surroundings extends Pick<NodeEvents, 'quarantined' | 'failedWaiters'> {
-  readonly schedule: Schedule
+  readonly agenda: Agenda
   readonly fsync: boolean
   readonly lagTimeMaxUs: number
   readonly create: typeof createPartition
@@ -48,9 +48,9 @@ export class SimBroker implements Observed {
   private syncing = false
   private waiters: Waiter[] = []
   private readonly world: Surroundings
-  readonly random: SeededRandom
+  readonly random: Random
 
-  constructor(id: number, world: Surroundings, random: SeededRandom) {
+  constructor(id: number, world: Surroundings, random: Random) {
     this.id = id
     this.world = world
     this.random = random
@@ -79,14 +79,14 @@ export class SimBroker implements Observed {
     const guarded = (): void => {
       if (this.up && this.incarnation === incarnation) run()
     }
-    if (this.world.schedule.nowUs < this.pausedUntilUs) this.deferred.push(guarded)
+    if (this.world.agenda.nowUs < this.pausedUntilUs) this.deferred.push(guarded)
     else guarded()
   }
 
   pause(untilUs: number): void {
     this.pausedUntilUs = untilUs
-    this.world.schedule.at(untilUs, () => {
-      if (this.world.schedule.nowUs < this.pausedUntilUs) return
+    this.world.agenda.at(untilUs, () => {
+      if (this.world.agenda.nowUs < this.pausedUntilUs) return
       for (const run of this.deferred.splice(0)) run()
     })
   }
@@ -156,7 +156,7 @@ export class SimBroker implements Observed {
   after(): void {
     const { node } = this
     if (node === null) return
-    if (node.machine.role === 'leader' && !this.random.chance(20)) node.stream(1 + this.random.below(8))
+    if (node.machine.role === 'leader' && !chance(this.random, 20)) node.stream(1 + this.random.below(8))
     this.answerWaiters(node)
     if (node.log.dirty && !this.syncing) this.sync(node)
   }
@@ -172,10 +172,10 @@ export class SimBroker implements Observed {
 
   private sync(node: ModelNode): void {
     this.syncing = true
-    const { schedule, fsync } = this.world
-    const slow = this.random.chance(3) ? 400_000 : 0
+    const { agenda, fsync } = this.world
+    const slow = chance(this.random, 3) ? 400_000 : 0
     const done = node.log.beginSync()
-    schedule.after((fsync ? 500 : 300_000) + this.random.below(15_000) + slow, () =>
+    agenda.after((fsync ? 500 : 300_000) + this.random.below(15_000) + slow, () =>
       this.act(() => {
         if (this.node !== node) return
         this.syncing = false

@@ -1,5 +1,5 @@
 import type { Random } from '@millrace/base'
-import { createPartition } from '../../src/index.ts'
+import { createPartition } from '../index.ts'
 import type {
   AlterPartition,
   BrokerState,
@@ -9,7 +9,7 @@ import type {
   PartitionMessage,
   PartitionOutput,
   PartitionState,
-} from '../../src/types.ts'
+} from '../types.ts'
 import type { ModelLog, ModelRecord } from './model-log.ts'
 
 export interface ModelAppend {

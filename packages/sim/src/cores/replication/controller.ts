@@ -1,5 +1,5 @@
 import { ErrorCode } from '@millrace/base'
-import type { AlterPartition, AlterResult, BrokerState, PartitionState } from '../../src/types.ts'
+import type { AlterPartition, AlterResult, BrokerState, PartitionState } from '@millrace/replication'
 
 /** What the metadata log says after one entry. */
 export interface Version {

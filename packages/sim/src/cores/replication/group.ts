@@ -1,10 +1,12 @@
-import { createPartition } from '../../src/index.ts'
-import type { AlterPartition } from '../../src/types.ts'
-import { SeededRandom } from '../model/seeded-random.ts'
+import type { Random } from '@millrace/base'
+import { SeededRandom } from '@millrace/host'
+import { createPartition, type AlterPartition } from '@millrace/replication'
+import { Violation } from '../../seams.ts'
+import { Agenda } from '../agenda.ts'
+import { chance } from '../chance.ts'
 import { SimBroker, type Surroundings } from './broker.ts'
-import { Checks, Violation } from './checks.ts'
+import { Checks, REPLICATION } from './checks.ts'
 import { ModelController, type Version } from './controller.ts'
-import { Schedule } from './schedule.ts'
 import { Streams } from './streams.ts'
 
 export interface GroupOptions {
@@ -34,12 +36,12 @@ const SECOND_US = 1_000_000
 
 /** A whole partition group in virtual time: brokers, streams, a controller, and everything that can go wrong; all from one seed. */
 export class Group {
-  readonly schedule: Schedule
+  readonly agenda: Agenda
   readonly brokers: readonly SimBroker[]
   readonly controller: ModelController
   readonly checks: Checks
   readonly streams: Streams
-  readonly random: SeededRandom
+  readonly random: Random
   readonly fsync: boolean
   faulty = true
   events = 0
@@ -51,20 +53,20 @@ export class Group {
 
   constructor(options: GroupOptions) {
     this.options = options
-    this.random = new SeededRandom(options.seed)
+    this.random = new SeededRandom(`replication core ${options.seed}`)
     this.fsync = options.flushMode === 'fsync'
-    this.schedule = new Schedule(this.random.fork('schedule'))
+    this.agenda = new Agenda(this.random.fork('agenda'))
     const world = this.surroundings()
     this.brokers = [1, 2, 3, 4].map((id) => new SimBroker(id, world, this.random.fork(`broker ${id}`)))
-    const replicas = this.random.chance(80) ? [1, 2, 3] : [1, 2, 3, 4]
-    const min = this.random.chance(70) ? 2 : 1
+    const replicas = chance(this.random, 80) ? [1, 2, 3] : [1, 2, 3, 4]
+    const min = chance(this.random, 70) ? 2 : 1
     this.checks = new Checks(
       this.fsync,
       () => this.brokers,
       () => this.controller.state,
     )
     this.controller = new ModelController(replicas, min, !this.fsync, () => this.decided())
-    this.streams = new Streams(this.schedule, this.random.fork('streams'), this.brokers)
+    this.streams = new Streams(this.agenda, this.random.fork('streams'), this.brokers)
     for (const broker of this.brokers) this.start(broker)
     this.every(50_000, () => this.tick())
     this.every(20_000, () => this.produce())
@@ -74,7 +76,7 @@ export class Group {
 
   private surroundings(): Surroundings {
     return {
-      schedule: this.schedule,
+      agenda: this.agenda,
       fsync: this.fsync,
       lagTimeMaxUs: LAG_TIME_MAX_US,
       create: this.options.create ?? createPartition,
@@ -96,18 +98,19 @@ export class Group {
       },
       quarantined: (reason) => {
         this.trace(() => `quarantined: ${reason}`)
-        if (this.controller.uncleanElections === 0) throw new Violation(`quarantined without cause: ${reason}`)
+        if (this.controller.uncleanElections === 0)
+          throw new Violation(REPLICATION, `quarantined without cause: ${reason}`)
       },
       failedWaiters: () => {},
     }
   }
 
   trace(line: () => string): void {
-    this.options.trace?.(`${(this.schedule.nowUs / 1000).toFixed(3)} ${line()}`)
+    this.options.trace?.(`${(this.agenda.nowUs / 1000).toFixed(3)} ${line()}`)
   }
 
   private every(periodUs: number, run: () => void): void {
-    this.schedule.after(periodUs + this.random.below(periodUs / 4), () => {
+    this.agenda.after(periodUs + this.random.below(periodUs / 4), () => {
       run()
       this.every(periodUs, run)
     })
@@ -123,9 +126,9 @@ export class Group {
   private connect(broker: SimBroker): void {
     broker.controlStream = 0
     const { incarnation } = broker
-    this.schedule.after(5_000 + this.random.below(150_000), () => {
+    this.agenda.after(5_000 + this.random.below(150_000), () => {
       if (!broker.up || broker.incarnation !== incarnation || broker.controlStream !== 0) return
-      if (this.controlCut.has(broker.id) || this.schedule.nowUs < broker.pausedUntilUs) {
+      if (this.controlCut.has(broker.id) || this.agenda.nowUs < broker.pausedUntilUs) {
         this.connect(broker)
         return
       }
@@ -157,14 +160,14 @@ export class Group {
     const stream = broker.controlStream
     if (stream === 0 || this.pumping.has(stream) || broker.imageIndex >= this.controller.versions.length) return
     this.pumping.add(stream)
-    const slow = this.random.chance(5) ? 300_000 : 0
-    this.schedule.after(500 + this.random.below(8_000) + slow, () => {
+    const slow = chance(this.random, 5) ? 300_000 : 0
+    this.agenda.after(500 + this.random.below(8_000) + slow, () => {
       if (broker.controlStream !== stream) return
       broker.act(() => {
         this.pumping.delete(stream)
         if (broker.controlStream !== stream) return
         const { versions } = this.controller
-        const skips = this.random.chance(15) || broker.imageIndex < broker.registeredEpoch - 1
+        const skips = chance(this.random, 15) || broker.imageIndex < broker.registeredEpoch - 1
         const version = skips ? versions.at(-1) : versions[broker.imageIndex]
         broker.image(version as Version)
         this.pump(broker)
@@ -177,10 +180,10 @@ export class Group {
     const stream = broker.controlStream
     if (stream === 0) return
     const { brokerEpoch } = broker
-    this.schedule.after(500 + this.random.below(10_000), () => {
+    this.agenda.after(500 + this.random.below(10_000), () => {
       if (broker.controlStream !== stream) return
       const result = this.controller.alter(broker.id, brokerEpoch, alter)
-      this.schedule.after(500 + this.random.below(10_000), () => {
+      this.agenda.after(500 + this.random.below(10_000), () => {
         if (broker.controlStream !== stream) return
         broker.act(() => {
           if (broker.controlStream !== stream) return
@@ -200,7 +203,7 @@ export class Group {
       this.ticking.add(broker)
       broker.act(() => {
         this.ticking.delete(broker)
-        broker.step({ kind: 'tick', nowUs: this.schedule.nowUs })
+        broker.step({ kind: 'tick', nowUs: this.agenda.nowUs })
       })
     }
   }
@@ -208,25 +211,25 @@ export class Group {
   private produce(): void {
     if (this.quietSinceUs !== null) return
     for (const broker of this.brokers) {
-      if (this.random.chance(30)) continue
+      if (chance(this.random, 30)) continue
       const values = Array.from({ length: 1 + this.random.below(3) }, () => `v${++this.produced}`)
-      broker.act(() => broker.produce(values, this.random.chance(80)))
+      broker.act(() => broker.produce(values, chance(this.random, 80)))
     }
   }
 
   /** The controller's sight of brokers: silent ones are fenced, caught-up ones serve again. */
   private judge(): void {
     for (const broker of this.brokers) {
-      const reachable = broker.up && broker.controlStream !== 0 && this.schedule.nowUs >= broker.pausedUntilUs
+      const reachable = broker.up && broker.controlStream !== 0 && this.agenda.nowUs >= broker.pausedUntilUs
       const current = broker.registeredEpoch === this.controller.epochOf(broker.id)
       if (reachable && current) {
         this.unreachableSinceUs.delete(broker.id)
-        if (broker.node !== null && !broker.quarantined && this.random.chance(50)) this.controller.unfence(broker.id)
+        if (broker.node !== null && !broker.quarantined && chance(this.random, 50)) this.controller.unfence(broker.id)
         continue
       }
-      const since = this.unreachableSinceUs.get(broker.id) ?? this.schedule.nowUs
+      const since = this.unreachableSinceUs.get(broker.id) ?? this.agenda.nowUs
       this.unreachableSinceUs.set(broker.id, since)
-      if (this.schedule.nowUs - since > this.random.below(SECOND_US)) this.controller.fence(broker.id)
+      if (this.agenda.nowUs - since > this.random.below(SECOND_US)) this.controller.fence(broker.id)
     }
     for (const broker of this.brokers) if (broker.quarantined) this.replaceDisk(broker)
   }
@@ -245,7 +248,7 @@ export class Group {
     broker.controlStream = 0
     this.streams.breakAllOf(broker)
     this.checks.decided()
-    this.schedule.after(50_000 + this.random.below(2 * SECOND_US), () => {
+    this.agenda.after(50_000 + this.random.below(2 * SECOND_US), () => {
       if (!broker.up) this.start(broker)
     })
   }
@@ -281,7 +284,7 @@ export class Group {
 
   step(): void {
     this.events += 1
-    if (!this.schedule.step()) throw new Violation('nothing happens any more')
+    if (!this.agenda.step()) throw new Violation(REPLICATION, 'nothing happens any more')
   }
 
   result(): GroupResult {

@@ -1,7 +1,8 @@
-import type { ModelMessage } from '../model/node.ts'
-import type { SeededRandom } from '../model/seeded-random.ts'
+import type { Random } from '@millrace/base'
+import type { ModelMessage } from '@millrace/replication/model'
+import type { Agenda } from '../agenda.ts'
+import { chance } from '../chance.ts'
 import type { SimBroker } from './broker.ts'
-import type { Schedule } from './schedule.ts'
 
 const FOLLOWERS_WORDS: ReadonlySet<ModelMessage['kind']> = new Set(['follow', 'unfollow', 'ack'])
 
@@ -20,14 +21,14 @@ interface Stream {
 export class Streams {
   private readonly open = new Map<string, Stream>()
   private readonly cut = new Set<string>()
-  private readonly schedule: Schedule
-  private readonly random: SeededRandom
+  private readonly agenda: Agenda
+  private readonly random: Random
   private readonly brokers: readonly SimBroker[]
   /** Mean delay of a message. */
   delayUs = 2_000
 
-  constructor(schedule: Schedule, random: SeededRandom, brokers: readonly SimBroker[]) {
-    this.schedule = schedule
+  constructor(agenda: Agenda, random: Random, brokers: readonly SimBroker[]) {
+    this.agenda = agenda
     this.random = random
     this.brokers = brokers
   }
@@ -35,7 +36,7 @@ export class Streams {
   /** The follower's node dials; what is not up yet is dialled again later. */
   dial(follower: SimBroker, leader: SimBroker): void {
     const { incarnation } = follower
-    this.schedule.after(1_000 + this.random.below(100_000), () => {
+    this.agenda.after(1_000 + this.random.below(100_000), () => {
       if (!follower.up || follower.incarnation !== incarnation) return
       if (follower.node === null || !leader.up || this.cut.has(pairOf(follower, leader))) this.dial(follower, leader)
       else this.opened(follower, leader)
@@ -45,7 +46,7 @@ export class Streams {
   private opened(follower: SimBroker, leader: SimBroker): void {
     const key = `${follower.id}>${leader.id}`
     if (this.open.has(key)) return
-    const now = this.schedule.nowUs
+    const now = this.agenda.nowUs
     const { brokerEpoch } = follower
     const incarnations = new Map([follower, leader].map((broker) => [broker, broker.incarnation]))
     const stream = {
@@ -66,13 +67,13 @@ export class Streams {
     const key = asFollower ? `${from.id}>${message.to}` : `${message.to}>${from.id}`
     const stream = this.open.get(key)
     if (stream === undefined || stream.broken) return
-    const delay = this.random.below(2 * this.delayUs) + (this.random.chance(1) ? 100_000 : 0)
+    const delay = this.random.below(2 * this.delayUs) + (chance(this.random, 1) ? 100_000 : 0)
     const after = asFollower ? stream.toLeaderUs : stream.toFollowerUs
-    const at = Math.max(after + 1, this.schedule.nowUs + delay)
+    const at = Math.max(after + 1, this.agenda.nowUs + delay)
     if (asFollower) stream.toLeaderUs = at
     else stream.toFollowerUs = at
     const to = asFollower ? stream.leader : stream.follower
-    this.schedule.at(at, () => this.arrive(stream, from, to, message))
+    this.agenda.at(at, () => this.arrive(stream, from, to, message))
   }
 
   private arrive(stream: Stream, from: SimBroker, to: SimBroker, message: ModelMessage): void {
@@ -81,8 +82,8 @@ export class Streams {
       return
     }
     // What was on its way when the stream broke may be lost, or read much later, after a new stream was opened.
-    if (this.random.chance(50)) return
-    this.schedule.after(this.random.below(3_000_000), () => this.deliver(stream, from, to, message))
+    if (chance(this.random, 50)) return
+    this.agenda.after(this.random.below(3_000_000), () => this.deliver(stream, from, to, message))
   }
 
   private deliver(stream: Stream, from: SimBroker, to: SimBroker, message: ModelMessage): void {
@@ -106,7 +107,7 @@ export class Streams {
       const self = side === 'follower' ? follower : leader
       const peer = side === 'follower' ? leader : follower
       const { incarnation } = self
-      this.schedule.at(atUs, () => {
+      this.agenda.at(atUs, () => {
         if (self.up && self.incarnation === incarnation)
           self.act(() => self.step({ kind: 'peerClosed', peer: peer.id }))
         heard[side] = true
@@ -115,14 +116,14 @@ export class Streams {
         if (follower.up) this.dial(follower, leader)
       })
     }
-    const lastUs = Math.max(this.schedule.nowUs, stream.toLeaderUs, stream.toFollowerUs)
+    const lastUs = Math.max(this.agenda.nowUs, stream.toLeaderUs, stream.toFollowerUs)
     hear('follower', lastUs + this.noticeUs())
     hear('leader', lastUs + this.noticeUs())
   }
 
   /** Mostly a reset; sometimes only a timeout tells. */
   private noticeUs(): number {
-    return 1 + this.random.below(this.random.chance(15) ? 4_000_000 : 50_000)
+    return 1 + this.random.below(chance(this.random, 15) ? 4_000_000 : 50_000)
   }
 
   breakAllOf(broker: SimBroker): void {

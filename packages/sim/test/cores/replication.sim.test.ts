@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { GroupOptions, GroupResult } from './simulation/group.ts'
-import { PLANTED, PROVOKED } from './simulation/planted.ts'
-import { runGroup } from './simulation/run.ts'
+import type { GroupOptions, GroupResult } from '../../src/cores/replication/group.ts'
+import { PLANTED, PROVOKED } from '../../src/cores/replication/planted.ts'
+import { runGroup } from '../../src/cores/replication/run.ts'
 
 /** Begin elsewhere with MILLRACE_SEED=12345; run longer with MILLRACE_SEEDS=100000. */
 const FIRST_SEED = Number(process.env['MILLRACE_SEED'] ?? '1')

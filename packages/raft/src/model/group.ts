@@ -1,5 +1,5 @@
 import type { RaftWrite } from '@millrace/base'
-import { sameVoter, voterKey, type RaftConfig, type RaftMessage, type VoterId } from '../src/index.ts'
+import { createRaft, sameVoter, type RaftConfig, type RaftMessage, type VoterId } from '../index.ts'
 import { LogImage } from './disk.ts'
 import { Invariants } from './invariants.ts'
 import { Member } from './member.ts'
@@ -15,7 +15,19 @@ export interface GroupOptions {
   readonly random: (n: number) => number
   readonly config?: Partial<RaftConfig>
   /** Whether a member leaves its output for later after an input, as a node does within a turn. Never, by default. */
-  readonly lazy?: () => boolean
+  readonly lazy?: (member: Member) => boolean
+  /** After every output of a member: it may want a sync, a read, a snapshot. */
+  readonly settled?: (member: Member) => void
+  /** What carries the messages; the group's own `network`, from which somebody takes them, by default. */
+  readonly carrier?: Carrier
+  readonly create?: typeof createRaft
+}
+
+/** The connections between members. */
+export interface Carrier {
+  send(envelope: Envelope): void
+  /** Both ends are about to notice that their connection broke. */
+  broken(a: number, b: number): void
 }
 
 /** Members, the messages between them, and the invariants over all of it. Nothing happens by itself. */
@@ -27,13 +39,23 @@ export class Group {
   /** Directed pairs of node ids whose messages are lost. */
   readonly cuts = new Set<string>()
   readonly #options: GroupOptions
+  readonly #carrier: Carrier
+  #all: readonly Member[] = []
 
   constructor(options: GroupOptions) {
     this.#options = options
+    this.#carrier = options.carrier ?? {
+      send: (envelope) => this.network.push(envelope),
+      broken: (a, b) => {
+        const isOn = ({ from, to }: Envelope): boolean =>
+          (from.id === a && to.id === b) || (from.id === b && to.id === a)
+        this.network = this.network.filter((envelope) => !isOn(envelope))
+      },
+    }
   }
 
   get all(): readonly Member[] {
-    return [...this.members.values()]
+    return this.#all
   }
 
   /** A group as it is after its formation: every disk holds the same first entry, which names the voters. */
@@ -49,6 +71,7 @@ export class Group {
   add(voter: VoterId, disk: LogImage, mayVote: boolean): Member {
     const member = new Member(this.#config(voter), this.#hooks(), disk, mayVote)
     this.members.set(voter.id, member)
+    this.#all = [...this.members.values()]
     member.start()
     return member
   }
@@ -65,12 +88,14 @@ export class Group {
   }
 
   leader(): Member | null {
-    const leaders = this.all.filter((member) => member.output?.role === 'leader')
-    return leaders.toSorted((a, b) => (b.output?.term ?? 0) - (a.output?.term ?? 0))[0] ?? null
+    let newest: Member | null = null
+    for (const member of this.#all)
+      if (member.output?.role === 'leader' && member.output.term > (newest?.output?.term ?? 0)) newest = member
+    return newest
   }
 
   isCut(from: number, to: number): boolean {
-    return this.cuts.has(`${from}>${to}`)
+    return this.cuts.size > 0 && this.cuts.has(`${from}>${to}`)
   }
 
   cut(from: number, to: number): void {
@@ -88,9 +113,7 @@ export class Group {
 
   /** Both ends notice that their connection broke; what was on it is gone. */
   breakConnection(a: number, b: number): void {
-    this.network = this.network.filter(
-      ({ from, to }) => !((from.id === a && to.id === b) || (from.id === b && to.id === a)),
-    )
+    this.#carrier.broken(a, b)
     const [first, second] = [this.members.get(a), this.members.get(b)]
     if (first === undefined || second === undefined) return
     first.step({ kind: 'connectionBroken', peer: second.voter })
@@ -110,13 +133,17 @@ export class Group {
 
   #hooks(): ConstructorParameters<typeof Member>[1] {
     return {
-      lazy: this.#options.lazy ?? ((): boolean => false),
+      lazy: this.#options.lazy ?? (() => false),
       send: (from: Member, to: VoterId, message: RaftMessage) => {
         this.invariants.sent(from, to, message)
-        this.network.push({ from: from.voter, to, message })
+        this.#carrier.send({ from: from.voter, to, message })
       },
       writes: (member: Member, write: RaftWrite) => this.invariants.writes(member, write),
-      stepped: (member: Member) => this.invariants.stepped(member, this.all),
+      stepped: (member: Member) => {
+        this.invariants.stepped(member, this.#all)
+        this.#options.settled?.(member)
+      },
+      create: this.#options.create ?? createRaft,
     }
   }
 
@@ -135,10 +162,6 @@ export class Group {
       ...this.#options.config,
     }
   }
-}
-
-export function memberNamed(group: Group, voter: VoterId): Member | null {
-  return group.all.find((member) => voterKey(member.voter) === voterKey(voter)) ?? null
 }
 
 export function nameOf(member: Member): string {

@@ -1,14 +1,14 @@
-import type { VoterId, VotersCodec } from '../src/index.ts'
+import type { VoterId, VotersCodec } from '../index.ts'
 
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
+/** What the model proposes is ASCII. */
 export function bytes(value: string): Uint8Array {
-  return encoder.encode(value)
+  const payload = new Uint8Array(value.length)
+  for (let at = 0; at < value.length; at++) payload[at] = value.charCodeAt(at)
+  return payload
 }
 
 export function text(payload: Uint8Array): string {
-  return decoder.decode(payload)
+  return String.fromCharCode(...payload)
 }
 
 /** `2` is node 2 as it was born, `2b` the same node after a wipe: another voter. */

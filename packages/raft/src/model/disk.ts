@@ -1,5 +1,5 @@
 import type { Entry, HardState, RaftWrite } from '@millrace/base'
-import type { RaftStart, TermStart, VoterId } from '../src/index.ts'
+import type { RaftStart, TermStart, VoterId } from '../index.ts'
 import { text } from './voters-codec.ts'
 
 export interface Snapshot {

@@ -1,24 +1,27 @@
 import type { RaftWrite } from '@millrace/base'
 import {
-  createRaft,
   sameVoter,
+  type createRaft,
   type RaftConfig,
   type RaftInput,
   type RaftMachine,
   type RaftMessage,
   type RaftOutput,
   type VoterId,
-} from '../src/index.ts'
+} from '../index.ts'
 import { entryText, LogImage, type Snapshot } from './disk.ts'
 
 /** What a member hands to the rest of its group. */
 export interface MemberHooks {
-  lazy(): boolean
+  /** Whether the member leaves its output for later. */
+  lazy(member: Member): boolean
   send(from: Member, to: VoterId, message: RaftMessage): void
   /** Just before `memory` takes it. */
   writes(member: Member, write: RaftWrite): void
   /** After every input: the place to look at invariants. */
   stepped(member: Member): void
+  /** Makes the machine. */
+  readonly create: typeof createRaft
 }
 
 /**
@@ -60,7 +63,7 @@ export class Member {
   start(): void {
     const state = this.disk.start(this.#mayVote)
     this.memory = this.disk.copy()
-    this.machine = createRaft(this.#config, state)
+    this.machine = this.#hooks.create(this.#config, state)
     this.applied = [...(this.disk.snapshot?.applied ?? [])]
     this.appliedIndex = this.disk.snapshot?.index ?? 0
     this.settle()
@@ -79,7 +82,7 @@ export class Member {
   step(input: RaftInput): void {
     if (this.machine === null) return
     this.machine.step(input)
-    if (!this.#hooks.lazy()) this.settle()
+    if (!this.#hooks.lazy(this)) this.settle()
   }
 
   /** Takes what the machine wants done since the last time. */

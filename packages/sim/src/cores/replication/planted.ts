@@ -1,5 +1,10 @@
-import { createPartition } from '../../src/index.ts'
-import type { BrokerState, PartitionInput, PartitionMachine, PartitionOutput } from '../../src/types.ts'
+import {
+  createPartition,
+  type BrokerState,
+  type PartitionInput,
+  type PartitionMachine,
+  type PartitionOutput,
+} from '@millrace/replication'
 
 type Create = typeof createPartition
 
