@@ -58,6 +58,7 @@ export class MetadataChecks {
     this.changes.push({ index, partitions: changes.partitions, deleted, brokers: changes.brokers })
     this.takeBrokers(index, changes)
     for (const partition of changes.partitions) this.takePartition(index, partition)
+    for (const id of changes.brokers) for (const partition of this.image.partitionsOf(id)) this.isrIsActive(partition)
   }
 
   private takeBrokers(index: number, { brokers }: ImageChanges): void {
@@ -79,7 +80,8 @@ export class MetadataChecks {
     const key = partitionKey(now.topicId, now.partition)
     const old = this.partitions.asOf(key, index) ?? null
     this.partitions.set(key, index, now)
-    const name = (): string => `${now.topic}-${now.partition}: ${partitionText(now)}`
+    const name = (): string => nameOf(now)
+    this.isrIsActive(now)
     const { replicas, isr, elr, leader } = now
     demand(
       isr.every((id) => replicas.includes(id)),
@@ -99,6 +101,18 @@ export class MetadataChecks {
       demand(rises, 'EpochMonotonic', () => `${name()} after ${partitionText(old)}`)
     }
     this.decided(now, old)
+  }
+
+  /** A broker that is fenced or on its way out leaves the ISR, and with it all leadership, in the entry that says so. */
+  private isrIsActive(partition: PartitionImage): void {
+    for (const id of partition.isr) {
+      const broker = this.image.brokers.get(id)
+      demand(
+        broker === undefined || (!broker.fenced && !broker.shuttingDown),
+        'IsrIsActive',
+        () => `broker ${id} is ${broker?.fenced === true ? 'fenced' : 'shutting down'}; ${nameOf(partition)}`,
+      )
+    }
   }
 
   /** A node's image went from the entry `from` to the one it has now: it must be what the committed log says. */
@@ -158,6 +172,10 @@ export class MetadataChecks {
 
 export function partitionKey(topicId: Uuid, partition: number): string {
   return `${topicId}-${partition}`
+}
+
+function nameOf(partition: PartitionImage): string {
+  return `${partition.topic}-${partition.partition}: ${partitionText(partition)}`
 }
 
 /** Everything that replicas act on. */

@@ -7,6 +7,26 @@ function withPartition(): FakeCluster {
   return cluster
 }
 
+function register(cluster: FakeCluster, epoch: number, fenced = false): void {
+  cluster.commit([
+    {
+      name: 'registerBroker',
+      value: {
+        brokerId: 1,
+        incarnationId: directoryOf(1),
+        rack: null,
+        endpoints: [],
+        directories: [],
+        flushMode: 0,
+        protocolVersion: 1,
+        fenced,
+        shuttingDown: false,
+        epoch,
+      },
+    },
+  ])
+}
+
 describe('the invariants of metadata', () => {
   it('are silent while images follow what is committed', () => {
     const cluster = withPartition()
@@ -35,26 +55,19 @@ describe('the invariants of metadata', () => {
 
   it('BrokerEpochMonotonic: a broker registers with an earlier epoch', () => {
     const cluster = withPartition()
-    const register = (epoch: number): unknown =>
-      cluster.commit([
-        {
-          name: 'registerBroker',
-          value: {
-            brokerId: 1,
-            incarnationId: directoryOf(1),
-            rack: null,
-            endpoints: [],
-            directories: [],
-            flushMode: 0,
-            protocolVersion: 1,
-            fenced: true,
-            shuttingDown: false,
-            epoch,
-          },
-        },
-      ])
-    register(9)
-    expect(() => register(8)).toThrow('BrokerEpochMonotonic: ')
+    register(cluster, 9)
+    expect(() => register(cluster, 8)).toThrow('BrokerEpochMonotonic: ')
+  })
+
+  it('IsrIsActive: a broker is fenced and stays in the ISR', () => {
+    expect(() => register(withPartition(), 9, true)).toThrow('IsrIsActive: ')
+  })
+
+  it('IsrIsActive: a broker enters the ISR on its way out', () => {
+    const cluster = withPartition()
+    cluster.decide({ leader: 2, leaderEpoch: 1, isr: [2] })
+    register(cluster, 9, true)
+    expect(() => cluster.decide({ leader: 2, leaderEpoch: 1, isr: [1, 2] })).toThrow('IsrIsActive: ')
   })
 
   it('ImageIsCommitted: a node has applied what is not committed', () => {
