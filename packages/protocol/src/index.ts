@@ -35,12 +35,18 @@ export {
 } from './messages/23-offset-for-leader-epoch.ts'
 export { DescribeConfigsApi, DescribeConfigsRequest, DescribeConfigsResponse } from './messages/32-describe-configs.ts'
 export { AlterConfigsApi, AlterConfigsRequest, AlterConfigsResponse } from './messages/33-alter-configs.ts'
+export {
+  AlterReplicaLogDirsApi,
+  AlterReplicaLogDirsRequest,
+  AlterReplicaLogDirsResponse,
+} from './messages/34-alter-replica-log-dirs.ts'
 export { DescribeLogDirsApi, DescribeLogDirsRequest, DescribeLogDirsResponse } from './messages/35-describe-log-dirs.ts'
 export {
   CreatePartitionsApi,
   CreatePartitionsRequest,
   CreatePartitionsResponse,
 } from './messages/37-create-partitions.ts'
+export { DeleteGroupsApi, DeleteGroupsRequest, DeleteGroupsResponse } from './messages/42-delete-groups.ts'
 export { ElectLeadersApi, ElectLeadersRequest, ElectLeadersResponse } from './messages/43-elect-leaders.ts'
 export {
   IncrementalAlterConfigsApi,
@@ -48,12 +54,49 @@ export {
   IncrementalAlterConfigsResponse,
 } from './messages/44-incremental-alter-configs.ts'
 export {
+  AlterPartitionReassignmentsApi,
+  AlterPartitionReassignmentsRequest,
+  AlterPartitionReassignmentsResponse,
+} from './messages/45-alter-partition-reassignments.ts'
+export {
   ListPartitionReassignmentsApi,
   ListPartitionReassignmentsRequest,
   ListPartitionReassignmentsResponse,
 } from './messages/46-list-partition-reassignments.ts'
+export { OffsetDeleteApi, OffsetDeleteRequest, OffsetDeleteResponse } from './messages/47-offset-delete.ts'
+export {
+  DescribeClientQuotasApi,
+  DescribeClientQuotasRequest,
+  DescribeClientQuotasResponse,
+} from './messages/48-describe-client-quotas.ts'
+export {
+  DescribeUserScramCredentialsApi,
+  DescribeUserScramCredentialsRequest,
+  DescribeUserScramCredentialsResponse,
+} from './messages/50-describe-user-scram-credentials.ts'
 export { DescribeQuorumApi, DescribeQuorumRequest, DescribeQuorumResponse } from './messages/55-describe-quorum.ts'
+export { UpdateFeaturesApi, UpdateFeaturesRequest, UpdateFeaturesResponse } from './messages/57-update-features.ts'
 export { DescribeClusterApi, DescribeClusterRequest, DescribeClusterResponse } from './messages/60-describe-cluster.ts'
+export {
+  UnregisterBrokerApi,
+  UnregisterBrokerRequest,
+  UnregisterBrokerResponse,
+} from './messages/64-unregister-broker.ts'
+export {
+  ConsumerGroupHeartbeatApi,
+  ConsumerGroupHeartbeatRequest,
+  ConsumerGroupHeartbeatResponse,
+} from './messages/68-consumer-group-heartbeat.ts'
+export {
+  ConsumerGroupDescribeApi,
+  ConsumerGroupDescribeRequest,
+  ConsumerGroupDescribeResponse,
+} from './messages/69-consumer-group-describe.ts'
+export {
+  ListConfigResourcesApi,
+  ListConfigResourcesRequest,
+  ListConfigResourcesResponse,
+} from './messages/74-list-config-resources.ts'
 export {
   DescribeTopicPartitionsApi,
   DescribeTopicPartitionsRequest,

@@ -20,13 +20,24 @@ import { InitProducerIdApi } from './messages/22-init-producer-id.ts'
 import { OffsetForLeaderEpochApi } from './messages/23-offset-for-leader-epoch.ts'
 import { DescribeConfigsApi } from './messages/32-describe-configs.ts'
 import { AlterConfigsApi } from './messages/33-alter-configs.ts'
+import { AlterReplicaLogDirsApi } from './messages/34-alter-replica-log-dirs.ts'
 import { DescribeLogDirsApi } from './messages/35-describe-log-dirs.ts'
 import { CreatePartitionsApi } from './messages/37-create-partitions.ts'
+import { DeleteGroupsApi } from './messages/42-delete-groups.ts'
 import { ElectLeadersApi } from './messages/43-elect-leaders.ts'
 import { IncrementalAlterConfigsApi } from './messages/44-incremental-alter-configs.ts'
+import { AlterPartitionReassignmentsApi } from './messages/45-alter-partition-reassignments.ts'
 import { ListPartitionReassignmentsApi } from './messages/46-list-partition-reassignments.ts'
+import { OffsetDeleteApi } from './messages/47-offset-delete.ts'
+import { DescribeClientQuotasApi } from './messages/48-describe-client-quotas.ts'
+import { DescribeUserScramCredentialsApi } from './messages/50-describe-user-scram-credentials.ts'
 import { DescribeQuorumApi } from './messages/55-describe-quorum.ts'
+import { UpdateFeaturesApi } from './messages/57-update-features.ts'
 import { DescribeClusterApi } from './messages/60-describe-cluster.ts'
+import { UnregisterBrokerApi } from './messages/64-unregister-broker.ts'
+import { ConsumerGroupHeartbeatApi } from './messages/68-consumer-group-heartbeat.ts'
+import { ConsumerGroupDescribeApi } from './messages/69-consumer-group-describe.ts'
+import { ListConfigResourcesApi } from './messages/74-list-config-resources.ts'
 import { DescribeTopicPartitionsApi } from './messages/75-describe-topic-partitions.ts'
 
 /** Every API that is declared, by key. A broker advertises those that it also handles. */
@@ -52,13 +63,24 @@ export const APIS: readonly Api[] = Object.freeze([
   OffsetForLeaderEpochApi,
   DescribeConfigsApi,
   AlterConfigsApi,
+  AlterReplicaLogDirsApi,
   DescribeLogDirsApi,
   CreatePartitionsApi,
+  DeleteGroupsApi,
   ElectLeadersApi,
   IncrementalAlterConfigsApi,
+  AlterPartitionReassignmentsApi,
   ListPartitionReassignmentsApi,
+  OffsetDeleteApi,
+  DescribeClientQuotasApi,
+  DescribeUserScramCredentialsApi,
   DescribeQuorumApi,
+  UpdateFeaturesApi,
   DescribeClusterApi,
+  UnregisterBrokerApi,
+  ConsumerGroupHeartbeatApi,
+  ConsumerGroupDescribeApi,
+  ListConfigResourcesApi,
   DescribeTopicPartitionsApi,
 ])
 
