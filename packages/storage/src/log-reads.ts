@@ -228,6 +228,13 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
     if (nextOffset(bytes, at) > from) break
     at += batchBytes(bytes, at)
   }
+  // Logs are dense until there is compaction: what was asked for lies in the first batch, or the file before is gone or shorter than it was.
+  if (baseOffset(bytes, at) > from)
+    return {
+      kind: 'damage',
+      position: window.position + at,
+      detail: `offset ${baseOffset(bytes, at)} where ${from} was due`,
+    }
   const size = batchBytes(bytes, at)
   if (baseOffset(bytes, at) >= below) return { kind: 'slice', from: at, to: at, nextOffset: from }
   if (at + size > bytes.length) return { kind: 'more', position: window.position + at, bytes: Math.max(size, maxBytes) }

@@ -211,6 +211,26 @@ describe('a read that fails', () => {
     expect(() => log.append([batchAt({ at: 10 })], 0)).toThrow('quarantined')
   })
 
+  it.each([
+    ['lost, the second', 1],
+    ['lost, the third', 2],
+  ])('because a file in the middle of the log is %s one, quarantines the log and skips nothing', (_, lost) => {
+    const { world, directory, log } = fresh()
+    filler(log, 60)
+    world.ask<void>((done) => directory.close(done))
+    const segments = world.disk.paths().filter((path) => /^\/data\/topic-0\/\d+\.log$/.test(path))
+    expect(segments.length).toBeGreaterThan(3)
+    const gone = segments.toSorted()[lost] as string
+    world.disk.drop(gone)
+    const { world: later, found } = openDirectory(new SimWorld(2, world.disk), { tailCacheBytes: 0 })
+    const opened = found.logs[0] as PartitionLog
+    const hole = Number(/(\d+)\.log$/.exec(gone)?.[1])
+    const first = later.ask<LogSlice>((done) => opened.read(0, 1 << 20, 1_000, done))
+    expect(first.nextOffset).toBeLessThanOrEqual(hole)
+    expect(() => later.ask<LogSlice>((done) => opened.read(hole, 1 << 20, 1_000, done))).toThrow('quarantined')
+    expect(opened.quarantined).toMatch(new RegExp(`offset \\d+ where ${hole} was due, at byte 0`))
+  })
+
   it.each<[string, (content: Uint8Array) => Uint8Array]>([
     ['a byte less', (content) => content.subarray(0, content.length - 1)],
     ['a batch less', (content) => content.subarray(0, (content.length / 5) * 4)],
