@@ -80,7 +80,9 @@ export class DirectoryCheckpoints {
     for (const log of logs) {
       const name = folderName(log.topic, log.partition)
       // A quarantined log has none: whoever opens it walks all of it.
-      if (log.quarantined === null) recoveryPoints.set(name, clean ? log.endOffset : log.recoveryPoint)
+      const recoveryPoint = clean ? log.endOffset : log.recoveryPoint
+      log.promises(recoveryPoint)
+      if (log.quarantined === null) recoveryPoints.set(name, recoveryPoint)
       highWatermarks.set(name, log.promisedWatermark)
       if (log.logStart > 0) logStarts.set(name, log.logStart)
     }

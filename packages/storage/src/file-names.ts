@@ -18,6 +18,8 @@ const JOURNAL_FILE = /^journal-(0|[1-9]\d{0,8})$/
 /** Folders that were put aside: of unknown topics, quarantined, diverged. Nothing in it is ever opened. */
 export const STRAY = 'stray'
 export const DELETED_FILE = '.deleted'
+/** Behind the name of a segment's file that is no part of the log yet. Ours. */
+export const PROVISIONAL_FILE = '.new'
 const DELETED_FOLDER = '-delete'
 
 /** `00000000000000000042.log` */

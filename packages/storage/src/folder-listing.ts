@@ -1,5 +1,5 @@
 import type { DirEntry } from '@millrace/base'
-import { baseOffsetOfName, DELETED_FILE, QUARANTINED, segmentFileName } from './file-names.ts'
+import { baseOffsetOfName, DELETED_FILE, PROVISIONAL_FILE, QUARANTINED, segmentFileName } from './file-names.ts'
 import type { SegmentFiles } from './segment.ts'
 
 /** What a partition's folder holds. */
@@ -8,6 +8,8 @@ export interface FolderListing {
   readonly segments: readonly SegmentFiles[]
   /** Names of files that an earlier process had begun to remove, or to write. */
   readonly leftovers: readonly string[]
+  /** Names of files that never became part of the log. The same names may be used again. */
+  readonly provisional: readonly string[]
   /** An earlier process found the log rotten. */
   readonly quarantined: boolean
 }
@@ -25,5 +27,6 @@ export function readListing(folder: string, entries: readonly DirEntry[]): Folde
   }
   segments.sort((a, b) => a.baseOffset - b.baseOffset)
   const leftovers = [...sizes.keys()].filter((name) => name.endsWith(DELETED_FILE) || name.endsWith('.tmp'))
-  return { segments, leftovers, quarantined: sizes.has(QUARANTINED) }
+  const provisional = [...sizes.keys()].filter((name) => name.endsWith(PROVISIONAL_FILE))
+  return { segments, leftovers, provisional, quarantined: sizes.has(QUARANTINED) }
 }

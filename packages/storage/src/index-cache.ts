@@ -136,7 +136,7 @@ export class IndexCache {
       })
     }
     eachLimited(names, 1, write, (error) => {
-      if (error !== null || segment.removed || segment.index.version !== version) return
+      if (error !== null || segment.removed || segment.held || segment.index.version !== version) return
       try {
         for (const { index, temporary } of names) {
           this.disk.renameNow(temporary, index.path)

@@ -15,6 +15,8 @@ export class IndexFile {
   tail: IndexTable
   /** The file has changed since a sync of it began. */
   dirty = false
+  /** The file holds entries behind those that count. */
+  private uncut = false
 
   constructor(path: string, width: number, fileCount: number) {
     this.path = path
@@ -64,14 +66,22 @@ export class IndexFile {
     return made
   }
 
-  /** Keeps the first `count` entries. Throws `IoError`. */
-  keep(disk: Disk, count: number): void {
+  /** Keeps the first `count` entries; the file is let be where `disk` is null. Throws `IoError`. */
+  keep(disk: Disk | null, count: number): void {
     this.tail.count = Math.max(0, Math.min(this.tail.count, count - this.fileCount))
     if (count >= this.fileCount) return
-    withFile(disk, this.path, 'append', (file) => file.truncateNow(count * this.width))
-    this.dirty = true
     this.fileCount = count
+    this.uncut = true
+    if (disk !== null) this.trim(disk)
     this.loaded = count === 0 ? new IndexTable(this.width) : null
+  }
+
+  /** The file loses what `keep` left in it. Throws `IoError`. */
+  trim(disk: Disk): void {
+    if (!this.uncut) return
+    withFile(disk, this.path, 'append', (file) => file.truncateNow(this.fileCount * this.width))
+    this.uncut = false
+    this.dirty = true
   }
 
   /** The entries of the file, read at once. Throws `IoError`. */

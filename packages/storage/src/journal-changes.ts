@@ -25,6 +25,8 @@ export class LogChanges {
   lowered = Number.POSITIVE_INFINITY
   /** Where the log begins, as far as the journal knows. */
   start = 0
+  /** The lowest offset that it was cut to, in the journal's own pieces too. */
+  lowest = Number.POSITIVE_INFINITY
   /** The log was cut: its files may hold what was cut, behind the end that the journal knows. */
   truncated = false
   /** Each begins where the one before ends. */
@@ -52,6 +54,7 @@ export class LogChanges {
     this.start = offset
     this.cut = Number.POSITIVE_INFINITY
     this.lowered = Number.POSITIVE_INFINITY
+    this.lowest = Number.POSITIVE_INFINITY
     this.pieces.length = 0
   }
 
@@ -65,6 +68,7 @@ export class LogChanges {
   private truncate(offset: number, lowers: boolean): void {
     const { pieces } = this
     this.truncated = true
+    this.lowest = Math.min(this.lowest, offset)
     if (lowers) this.lowered = Math.min(this.lowered, offset)
     while (pieces.length > 0 && (pieces.at(-1)?.from as number) >= offset) pieces.pop()
     const last = pieces.at(-1)

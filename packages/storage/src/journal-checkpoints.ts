@@ -11,18 +11,18 @@ export class JournalCheckpoints {
   firstNeeded = 1
   private readonly timers: Timers
   private readonly run: (done: Done<void>) => void
-  private readonly nextNumber: () => number
+  private readonly firstUnwritten: () => number
   private timer: Timer | null = null
   private running = false
   private asked = false
   private uncovered = false
   private ended = false
 
-  /** `nextNumber` tells the number of the next group: whatever is in an earlier one was written to its segment before now. */
-  constructor(timers: Timers, run: (done: Done<void>) => void, nextNumber: () => number) {
+  /** `firstUnwritten` tells the first group that is not on disk: whatever is in an earlier one was done to the log's files before now. */
+  constructor(timers: Timers, run: (done: Done<void>) => void, firstUnwritten: () => number) {
     this.timers = timers
     this.run = run
-    this.nextNumber = nextNumber
+    this.firstUnwritten = firstUnwritten
   }
 
   /** Something was added to the journal. */
@@ -53,7 +53,7 @@ export class JournalCheckpoints {
     this.running = true
     this.asked = false
     this.uncovered = false
-    const covered = this.nextNumber()
+    const covered = this.firstUnwritten()
     this.run((error) => {
       this.running = false
       if (this.ended) return

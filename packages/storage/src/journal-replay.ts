@@ -11,14 +11,14 @@ export interface Promised {
   readonly logStart: number
 }
 
-/** What checkpoints promise of a log that the journal says this of: a truncation below the watermark takes promises back. */
+/** What checkpoints promise of a log that the journal says this of: a truncation takes promises back. */
 export function promisedAfter(promised: Promised, changes: LogChanges): Promised {
   const { recoveryPoint, highWatermark, logStart } = promised
-  const { beginning, start, cut, lowered } = changes
+  const { beginning, start, lowest, lowered } = changes
   if (beginning !== null)
     return { recoveryPoint: beginning, highWatermark: Math.min(highWatermark, beginning, lowered), logStart: start }
   return {
-    recoveryPoint: Math.min(recoveryPoint, cut),
+    recoveryPoint: Math.min(recoveryPoint, lowest),
     highWatermark: Math.min(highWatermark, lowered),
     logStart: Math.max(logStart, start),
   }

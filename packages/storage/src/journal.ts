@@ -23,6 +23,9 @@ export interface JournalOptions {
 
 /** An append is divided into entries of about this size, which a replay takes one at a time. */
 const ENTRY_BYTES = 1024 * 1024
+/** What may happen to a log beside appends. */
+export type LogChange = Exclude<JournalOp, 'append' | 'make'>
+
 /** What a full disk refused is tried again after this. */
 const RETRY_US = 1_000_000
 
@@ -58,7 +61,7 @@ export class Journal {
     this.options = options
     const { world, path, fileBytes, checkpoint } = options
     this.files = new JournalFiles({ disk: world.disk, path, fileBytes })
-    this.checkpoints = new JournalCheckpoints(world.timers, checkpoint, () => this.nextNumber)
+    this.checkpoints = new JournalCheckpoints(world.timers, checkpoint, () => this.firstUnwritten)
     world.random.fill(this.life)
   }
 
@@ -82,7 +85,7 @@ export class Journal {
       const end = nextOffset(batch, 0)
       if (slab !== null) this.options.tails.pin(slab)
       const own = slab === null ? batches.slice(first, index + 1) : []
-      this.add(log, { op: 'append', from: begin, end, bytes, slab, at, batches: own })
+      this.add(log, { op: 'append', from: begin, end, bytes, slab, at, batches: own, done: null })
       begin = end
       at += bytes
       bytes = 0
@@ -90,9 +93,10 @@ export class Journal {
     }
   }
 
-  /** The log was cut or emptied, or begins at `from` now. */
-  changed(log: JournaledLog, op: Exclude<JournalOp, 'append' | 'make'>, from: number = log.endOffset): void {
-    this.add(log, { op, from, end: log.endOffset, bytes: 0, slab: null, at: 0, batches: [] })
+  /** The log was cut or emptied, or begins at `from` now. `done` is called once that is on disk, after the durable report. */
+  // oxlint-disable-next-line max-params -- what changed, and who waits for it.
+  changed(log: JournaledLog, op: LogChange, from: number = log.endOffset, done: Done<void> | null = null): void {
+    this.add(log, { op, from, end: log.endOffset, bytes: 0, slab: null, at: 0, batches: [], done })
   }
 
   /** A log is about to be made that begins at `offset`: once `done` is called nothing earlier of the same partition is replayed. */
@@ -100,6 +104,11 @@ export class Journal {
     if (this.ended) return done(this.endedError())
     const nothing = { bytes: 0, slab: null, at: 0, batches: [] }
     this.push({ key, op: 'make', from: offset, end: offset, log: null, generation: 0, done, ...nothing })
+  }
+
+  /** The first group that is not on disk: a cut in it is not done to the files yet. */
+  private get firstUnwritten(): number {
+    return this.writing ? this.nextNumber - 1 : this.nextNumber
   }
 
   /** Nothing waits to be written. */
@@ -134,8 +143,8 @@ export class Journal {
     this.files.close(done)
   }
 
-  private add(log: JournaledLog, entry: Omit<Pending, 'log' | 'key' | 'generation' | 'done'>): void {
-    this.push({ ...entry, log, key: log.journalKey, generation: log.generation, done: null })
+  private add(log: JournaledLog, entry: Omit<Pending, 'log' | 'key' | 'generation'>): void {
+    this.push({ ...entry, log, key: log.journalKey, generation: log.generation })
   }
 
   private push(entry: Pending): void {

@@ -1,5 +1,7 @@
 import { IoError } from '@millrace/base'
 import { DELETED_FILE } from './file-names.ts'
+import { HeldCut } from './held-cut.ts'
+import type { LogChange } from './journal.ts'
 import { retainedFrom } from './log-retention.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
@@ -7,9 +9,16 @@ import type { Segment } from './segment.ts'
 /** What makes one log shorter: truncation and restart at its end, retention and deleted records at its start. */
 export class LogCuts {
   private readonly log: SegmentedLog
+  private readonly held: HeldCut
 
   constructor(log: SegmentedLog) {
     this.log = log
+    this.held = new HeldCut(log)
+  }
+
+  /** The files are not cut yet, as the log is. */
+  get heldBack(): boolean {
+    return this.held.waits
   }
 
   truncate(offset: number): void {
@@ -20,33 +29,69 @@ export class LogCuts {
     if (offset >= log.endOffset) {
       log.epochs.truncateEnd(log.endOffset)
       log.sync.cut()
-      return log.services.journal?.changed(log, 'truncate')
+      return this.tell('truncate')
     }
     const keep = log.segments.findLastIndex((segment, at) => at === 0 || segment.baseOffset < offset)
     const last = log.segments[keep] as Segment
-    last.writable = true
-    const cut = log.guardRot(() => last.cutAt(log.sources, offset))
-    this.allOrNothing(() => {
-      // The last first, so that no moment has a gap before a segment.
-      for (let at = log.segments.length - 1; at > keep; at--) this.remove(at)
-      log.services.files.now(last).truncateNow(cut.position)
-    })
-    log.sizeBytes -= last.size - cut.position
-    last.size = cut.position
+    const held = this.breaksPromise(last, offset)
+    last.writable ||= !held
+    const cut = log.guardRot(() => last.cutAt(log.sources, offset, held))
     const end = Math.min(cut.endOffset, offset)
+    this.allOrNothing(() => {
+      if (held) this.held.shorten(keep, cut.position, end)
+      else this.shorten(keep, cut.position)
+    })
     const op = end < log.highWatermark ? 'lower' : 'truncate'
     this.moveEnd(end)
-    log.services.journal?.changed(log, op)
+    // A crash may bring back names of some segments: the journal must say that none of them counts.
+    if (held && keep === 0 && cut.position === 0) this.tellNewBeginning()
+    else this.tell(op)
+  }
+
+  /** Nothing is left of the log's segments, and it goes on where it ends. */
+  private tellNewBeginning(): void {
+    const { logStart, endOffset } = this.log
+    this.tell('restart')
+    if (logStart > endOffset) this.tell('trim', logStart)
+  }
+
+  /** A recovery point on disk may be above, and only what the journal has already lowers it. What is provisional is of no such. */
+  private breaksPromise(last: Segment, offset: number): boolean {
+    const { promisedEnd, services } = this.log
+    return services.journal !== null && !last.provisional && (this.held.waits || offset < promisedEnd)
+  }
+
+  private shorten(keep: number, position: number): void {
+    const { log } = this
+    const last = log.segments[keep] as Segment
+    // The last first, so that no moment has a gap before a segment.
+    for (let at = log.segments.length - 1; at > keep; at--) this.remove(at)
+    log.services.files.now(last).truncateNow(position)
+    log.sizeBytes -= last.size - position
+    last.size = position
+  }
+
+  /** Tells the journal, and has what is held back done to the files once the journal has it. */
+  private tell(op: LogChange, from?: number): void {
+    const { log, held } = this
+    log.services.journal?.changed(log, op, from, held.waits ? held.untilTold() : null)
+  }
+
+  /** An empty segment takes the place of all. */
+  private replaceAll(base: number): void {
+    const { log, held } = this
+    this.allOrNothing(() => {
+      if (log.services.journal !== null) return held.replaceFrom(0, base)
+      // A segment of the same base gives up its name before the new one takes it.
+      for (let at = log.segments.length - 1; at >= 0; at--) this.remove(at)
+      log.segments.push(log.writer.makeSegment(base, log.services.world.clock.wallMs()))
+    })
   }
 
   restart(offset: number): void {
     const { log } = this
     log.generation++
-    this.allOrNothing(() => {
-      // A segment of the same base gives up its name before the new one takes it.
-      for (let at = log.segments.length - 1; at >= 0; at--) this.remove(at)
-      log.segments.push(log.writer.makeSegment(offset, log.services.world.clock.wallMs()))
-    })
+    this.replaceAll(offset)
     log.logStart = offset
     log.epochs.clear()
     log.tail.clear()
@@ -55,7 +100,7 @@ export class LogCuts {
     log.highWatermark = offset
     log.sync.restarted()
     this.moveEnd(offset)
-    log.services.journal?.changed(log, 'restart')
+    this.tell('restart')
   }
 
   /**
@@ -64,19 +109,14 @@ export class LogCuts {
    */
   beginAtBatch(base: number): void {
     const { log } = this
-    const start = log.logStart
-    this.allOrNothing(() => {
-      for (let at = log.segments.length - 1; at >= 0; at--) this.remove(at)
-      log.segments.push(log.writer.makeSegment(base, log.services.world.clock.wallMs()))
-    })
+    this.replaceAll(base)
     log.endOffset = base
     log.syncedEnd = Math.min(log.syncedEnd, base)
     log.epochs.clear()
     log.tail.clear()
     log.reads.forgetPlaces()
     log.sync.restarted()
-    log.services.journal?.changed(log, 'restart')
-    log.services.journal?.changed(log, 'trim', start)
+    this.tellNewBeginning()
   }
 
   /** Half of a change of names and sizes is no log any more: the directory is given up where one step of it fails. */
@@ -163,12 +203,18 @@ export class LogCuts {
   }
 
   private remove(at: number): void {
+    this.discard(this.takeOut(at))
+  }
+
+  /** The segment leaves the log, its files stay as they are. */
+  takeOut(at: number): Segment {
     const { log } = this
     const segment = log.segments[at] as Segment
-    this.discard(segment)
+    this.withdraw(segment)
     log.segments.splice(at, 1)
     log.sizeBytes -= segment.size
     log.sync.folderChanged()
+    return segment
   }
 
   /** Takes the names from a segment's files; they are removed later, so that readers that have them open finish. */

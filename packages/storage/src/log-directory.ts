@@ -263,7 +263,6 @@ class FileLogDirectory implements LogDirectory, LogServices {
   close(done: Done<void>): void {
     const { disk } = this.world
     if (this.failed !== null) return void this.world.timers.after(0, () => this.finish(this.failed, done))
-    for (const log of this.logs.values()) log.settle()
     const journal = this.journal
     const steps = [
       (ended: Done<void>) => this.drain(ended),
@@ -287,6 +286,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     const { journal, scheduler } = this
     const sync = (error: IoError | null): void => {
       if (error !== null) return done(error)
+      for (const log of this.logs.values()) log.settle()
       scheduler.drain((unsynced) => {
         if (unsynced !== null || journal === null || journal.idle) done(unsynced)
         else this.drain(done)

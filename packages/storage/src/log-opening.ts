@@ -56,7 +56,7 @@ class Opening {
   private readonly folder: string
   private topicId: Uuid = ''
   private changes: LogChanges | null = null
-  private listing: FolderListing = { segments: [], leftovers: [], quarantined: false }
+  private listing: FolderListing = { segments: [], leftovers: [], provisional: [], quarantined: false }
 
   constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
     this.request = request
@@ -93,12 +93,12 @@ class Opening {
   }
 
   private open(epochs: EpochHistory | null): void {
-    const { reaper, clean } = this.request
-    const { leftovers } = this.listing
-    reaper.removeLater(
-      leftovers.map((name) => `${this.folder}/${name}`),
-      0,
-    )
+    const { clean } = this.request
+    try {
+      this.removeLeftovers()
+    } catch (error) {
+      return this.failed(error as IoError)
+    }
     const promised = this.promised()
     if (this.listing.quarantined) return this.openQuarantined(epochs ?? new EpochHistory(), promised)
     const { emptied, beginning } = this.changes ?? {}
@@ -117,6 +117,17 @@ class Opening {
         null,
       )
     this.recover(segments, epochs, promised)
+  }
+
+  private removeLeftovers(): void {
+    const { reaper } = this.request
+    const { leftovers, provisional } = this.listing
+    const renamed = provisional.map((name) => reaper.renameAway(`${this.folder}/${name}`, DELETED_FILE))
+    const paths = [...leftovers.map((name) => `${this.folder}/${name}`), ...renamed]
+    reaper.removeLater(
+      paths.filter((path) => path !== null),
+      0,
+    )
   }
 
   /** Segments wholly below the log start were being removed when the last process ended: some may be gone, so all go. */
@@ -205,8 +216,9 @@ class Opening {
   private recover(segments: Segment[], epochs: EpochHistory | null, promised: Promised): void {
     const { world, files, reaper, flushMode } = this.request
     const journaled = this.changes !== null
+    const truncated = this.changes?.truncated ?? false
     const unsyncedFrom = this.unsyncedFrom(promised)
-    const log = { folder: this.folder, segments, epochs, journaled, unsyncedFrom, ...promised }
+    const log = { folder: this.folder, segments, epochs, journaled, truncated, unsyncedFrom, ...promised }
     recoverLog({ disk: world.disk, files, reaper, flushMode, ...log }, (error, recovered) => {
       if (error !== null) return this.failed(error)
       this.finish(segments, { ...promised, endOffset: recovered.endOffset, epochs: recovered.epochs }, recovered)

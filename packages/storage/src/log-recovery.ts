@@ -1,5 +1,5 @@
 import { type Disk, type Done, IoError } from '@millrace/base'
-import { baseOffset, lastOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
+import { BATCH_HEADER_BYTES, baseOffset, lastOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
 import { walkBatches } from './batch-walk.ts'
 import { EpochHistory } from './epoch-history.ts'
 import { DELETED_FILE } from './file-names.ts'
@@ -8,7 +8,7 @@ import { segmentAt } from './log-reads.ts'
 import { syncIndexes } from './log-sync.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { Reaper } from './reaper.ts'
-import type { Cut, Segment } from './segment.ts'
+import { type Cut, type Segment, strangeBeginning } from './segment.ts'
 import type { FlushMode } from './types.ts'
 
 /** The interval of a topic is not known yet when its log is recovered; any interval makes a right index. */
@@ -28,8 +28,12 @@ export interface RecoveryRequest {
   readonly highWatermark: number
   /** The journal has what follows the recovery point, and is replayed next: nothing of that part is missed here. */
   readonly journaled: boolean
+  /** The log was cut since its indexes were synced: their files may be of different moments, and prove nothing. */
+  readonly truncated: boolean
   /** From this offset on it is not known that bytes are on disk, even if they can be read. */
   readonly unsyncedFrom: number
+  /** A read has failed before. */
+  readonly again?: boolean
 }
 
 export interface Recovered {
@@ -45,7 +49,8 @@ export interface Recovered {
 /**
  * Makes a log whole that was not stopped cleanly: walks it from the recovery point on, remakes its indexes and epochs, and decides
  * what damage means. At or after what was promised it is a torn tail, which is cut; before, it is rot, and nothing is touched. Ends
- * with a sync, because bytes that are merely readable after a crash are not durable. Fails only when that sync does.
+ * with a sync, because bytes that are merely readable after a crash are not durable. Fails when that does, and where the log could not be
+ * looked at.
  */
 export function recoverLog(request: RecoveryRequest, done: Done<Recovered>): void {
   new Recovery(request, done).start()
@@ -68,16 +73,21 @@ class Recovery {
     this.request = request
     this.done = done
     const from = request.epochs === null ? 0 : request.recoveryPoint
-    this.firstWalked = request.segments.indexOf(segmentAt(request.segments, from))
+    // The one that ends there too: it may hold what a cut at its end, told by the journal, had not taken yet.
+    this.firstWalked = request.segments.indexOf(segmentAt(request.segments, from - 1))
     this.epochs = request.epochs ?? new EpochHistory()
     this.next = (request.segments[this.firstWalked] as Segment).baseOffset
   }
 
   start(): void {
-    const { disk, files, epochs, segments, recoveryPoint } = this.request
+    const { disk, files, epochs, segments, recoveryPoint, truncated } = this.request
     const first = segments[this.firstWalked] as Segment
-    if (epochs === null) {
+    // Only a log's last segment is ever empty, and what is below the recovery point was on disk.
+    const emptied = segments.slice(0, this.firstWalked).find(({ size }) => size === 0)
+    if (emptied !== undefined) return this.finish(`${emptied.logPath} is empty, and others follow`, 0)
+    if (epochs === null || truncated) {
       first.index.forget()
+      epochs?.truncateEnd(this.next)
       return this.walk(this.firstWalked, 0)
     }
     let start: Cut
@@ -109,6 +119,16 @@ class Recovery {
         return this.judge(at, 0)
       }
     }
+    readBeginning(this.request.disk, segment.logPath, (error, header) => {
+      if (error !== null) return this.failed(error)
+      const strange = strangeBeginning(header, segment.baseOffset)
+      if (strange !== null) return this.finish(`${segment.logPath}: ${strange}`, 0)
+      this.walkFrom(at, from)
+    })
+  }
+
+  private walkFrom(at: number, from: number): void {
+    const segment = this.request.segments[at] as Segment
     const visit = (bytes: Uint8Array, where: number, position: number, size: number): boolean =>
       this.visit(segment, { bytes, at: where, position, size })
     const walk = { path: segment.logPath, from, to: segment.size, checkCrc: true, visit }
@@ -255,11 +275,26 @@ class Recovery {
     return { epochs: this.epochs, endOffset: this.next, quarantined, lostBytes, detail: this.detail }
   }
 
-  /** What can not be read is as good as rotten. */
+  /**
+   * What the disk can not read, twice, is as good as rotten. Anything else (handles, memory, rights) says nothing about the log: the opening
+   * fails, and the next start tries again.
+   */
   private failed(error: unknown): void {
     if (!(error instanceof IoError)) throw error
-    this.finish(error.message, 0)
+    if (error.code !== 'EIO') return this.done(error, this.outcome(null, 0))
+    if (this.request.again === true) return this.finish(error.message, 0)
+    // The epochs are as far as the walk came.
+    recoverLog({ ...this.request, epochs: null, again: true }, this.done)
   }
+}
+
+/** The first bytes of a file: fewer than a header where it is shorter. */
+function readBeginning(disk: Disk, path: string, done: Done<Uint8Array>): void {
+  const header = new Uint8Array(BATCH_HEADER_BYTES)
+  disk.open(path, 'read', (error, file) => {
+    if (error !== null) return done(error, header)
+    file.read(0, header, (unread, count) => file.close(() => done(unread, header.subarray(0, count))))
+  })
 }
 
 /** Bytes that are written over at once. */

@@ -63,6 +63,12 @@ export class LogSync implements SyncTarget {
     this.folderChanged()
   }
 
+  /** What a cut had to wait with was done to the files: a round that runs has seen them as they were before. */
+  carriedOut(): void {
+    this.restarts++
+    this.folderChanged()
+  }
+
   forget(segment: Segment): void {
     this.dirty.delete(segment)
     segment.dirty = false

@@ -117,10 +117,12 @@ export class LogWriter {
 
   /** An empty segment with its file made; it is not part of the log yet. Throws `IoError`. */
   makeSegment(base: number, nowMs: number): Segment {
-    const { folder, config, services } = this.log
+    const { log } = this
+    const { folder, config, services } = log
     const { world, files } = services
     const segment = Segment.empty(folder, base, nowMs)
     segment.writable = true
+    segment.provisional = log.cuts.heldBack
     segment.jitterMs = config.segmentJitterMs > 0 ? world.random.below(Math.min(config.segmentJitterMs, 2 ** 31)) : 0
     files.keep(segment, world.disk.openNow(segment.logPath, 'create'))
     return segment
@@ -158,6 +160,7 @@ export class LogWriter {
 
   /** An index is a cache: when its file can not be written its entries stay in memory. */
   spill(segment: Segment): void {
+    if (segment.provisional || segment.held) return
     const { world } = this.log.services
     try {
       if (segment.index.spill(world.disk)) this.log.sync.folderChanged()

@@ -65,6 +65,8 @@ export class SegmentedLog implements PartitionLog {
   durableEnd: number
   /** The segments are on disk up to here; with a journal the durable end runs ahead of it. */
   syncedEnd: number
+  /** No recovery point that may be on disk, and that the journal does not lower, is above. */
+  promisedEnd = 0
   readonly journalKey: Uint8Array
   generation: Generation = 0
   sizeBytes: number
@@ -115,12 +117,18 @@ export class SegmentedLog implements PartitionLog {
   }
 
   /**
-   * The segments are on disk up to here, and no truncation of a sound cluster goes below: what recovery may hold against them. Not the
-   * synced end, because a follower's truncation goes below that, and a crash before the next checkpoint would look like rot.
+   * The segments are on disk up to here, which recovery may hold against them. A truncation below is in the journal before it is done to
+   * the files. Page-cache mode has no journal: there it is the watermark below which no truncation of a sound cluster goes.
    */
   get recoveryPoint(): number {
     if (this.sync.beginsAnew) return 0
-    return Math.max(Math.min(this.syncedEnd, this.durableEnd, this.highWatermark), 0)
+    const onDisk = Math.min(this.syncedEnd, this.durableEnd)
+    return Math.max(this.services.flushMode === 'fsync' ? onDisk : Math.min(onDisk, this.highWatermark), 0)
+  }
+
+  /** A checkpoint is about to tell this recovery point. */
+  promises(recoveryPoint: number): void {
+    if (recoveryPoint > this.promisedEnd) this.promisedEnd = recoveryPoint
   }
 
   /** The watermark as a checkpoint may tell it. */
@@ -232,15 +240,18 @@ export class SegmentedLog implements PartitionLog {
   }
 
   close(done: Done<void>): void {
-    this.settle()
     const settled = this.quarantined === null && this.services.failed === null && !this.closed
     const finish: Done<void> = (error) => {
       this.release()
       done(error)
     }
     const { journal } = this.services
-    if (settled && journal !== null) journal.flush(() => this.sync.flush(finish))
-    else if (settled) this.sync.flush(finish)
+    const sync = (): void => {
+      this.settle()
+      this.sync.flush(finish)
+    }
+    if (settled && journal !== null) journal.flush(sync)
+    else if (settled) sync()
     else this.services.world.timers.after(0, () => finish(null))
   }
 

@@ -139,9 +139,9 @@ export class SegmentIndex {
 
   /**
    * Keeps the entries up to and including that of `kept`, whose batch has `keptBytes`; what follows is told again by `add`. Both files
-   * must be loaded. Throws `IoError`.
+   * must be loaded. The files are let be where `disk` is null. Throws `IoError`.
    */
-  rewind(disk: Disk, kept: IndexedPosition, keptBytes: number): void {
+  rewind(disk: Disk | null, kept: IndexedPosition, keptBytes: number): void {
     this.version++
     const offsets = kept.lastOffset < 0 ? 0 : (this.offsets.countUpTo(kept.lastOffset, 0) as number)
     let times = kept.lastOffset < 0 ? 0 : this.times.count
@@ -151,6 +151,12 @@ export class SegmentIndex {
     this.offsets.keep(disk, offsets)
     this.times.keep(disk, times)
     this.resume(keptBytes, lastTime, lastTimeOffset)
+  }
+
+  /** The files lose what a `rewind` left in them. Throws `IoError`. */
+  trim(disk: Disk): void {
+    this.offsets.trim(disk)
+    this.times.trim(disk)
   }
 
   /**

@@ -1,7 +1,17 @@
 import { type Disk, type File, IoError } from '@millrace/base'
-import { BATCH_HEADER_BYTES, batchBytes, lastOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/records'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffset,
+  batchBytes,
+  lastOffset,
+  leaderEpoch,
+  MALFORMED,
+  maxTimestamp,
+  nextOffset,
+  wholeBatchBytes,
+} from '@millrace/records'
 import { headerProblem, walkHeadersNow } from './batch-walk.ts'
-import { segmentFileName } from './file-names.ts'
+import { PROVISIONAL_FILE, segmentFileName } from './file-names.ts'
 import { type IndexTable, OFFSET_ENTRY_BYTES, TIME_ENTRY_BYTES } from './index-table.ts'
 import type { FileOwner, OpenFiles } from './open-files.ts'
 import { type IndexedBatch, type IndexedPosition, SegmentIndex } from './segment-index.ts'
@@ -35,8 +45,7 @@ export interface Cut {
 export class Segment implements FileOwner {
   readonly baseOffset: number
   readonly folder: string
-  readonly logPath: string
-  /** Bytes of whole batches. */
+  /** Bytes of whole batches; the file is longer while a cut of it is held back. */
   size: number
   modifiedMs: number
   /** The last segment of a log gets appends. */
@@ -47,20 +56,27 @@ export class Segment implements FileOwner {
   /** Its name is gone; readers that still have it open finish. */
   removed = false
   awake = false
+  /** Its file has another name until the journal has the cut that made room for it: a start that finds that name removes it. */
+  provisional = false
+  /** It was cut, and its files are as they were until the journal has the cut. */
+  held = false
   /** The largest timestamp of the first batch, which the age of the segment is measured from; -1 for none. */
   firstTimestamp = -1
   /** The random part of `segment.ms`, drawn once. */
   jitterMs = 0
   readonly index: SegmentIndex
+  private readonly path: string
+  private readonly provisionalPath: string
 
   constructor(files: SegmentFiles) {
     this.baseOffset = files.baseOffset
     this.folder = files.folder
-    this.logPath = `${files.folder}/${segmentFileName(files.baseOffset, 'log')}`
+    this.path = `${files.folder}/${segmentFileName(files.baseOffset, 'log')}`
+    this.provisionalPath = this.path + PROVISIONAL_FILE
     this.size = files.size
     this.modifiedMs = files.modifiedMs
     this.index = new SegmentIndex(
-      this.logPath.slice(0, -'.log'.length),
+      this.path.slice(0, -'.log'.length),
       wholeEntries(files.indexBytes, OFFSET_ENTRY_BYTES),
       wholeEntries(files.timeIndexBytes, TIME_ENTRY_BYTES),
     )
@@ -73,12 +89,18 @@ export class Segment implements FileOwner {
     return segment
   }
 
-  get unsynced(): boolean {
-    return this.dirty || this.syncing
+  get logPath(): string {
+    return this.provisional ? this.provisionalPath : this.path
   }
 
+  /** A provisional one keeps its handle too: whoever opens its name in the background may find it renamed. */
+  get unsynced(): boolean {
+    return this.dirty || this.syncing || this.provisional
+  }
+
+  /** The index of a provisional one is only in memory: those names are of what was cut. */
   get paths(): readonly string[] {
-    return [this.logPath, this.index.offsets.path, this.index.times.path]
+    return this.provisional ? [this.logPath] : [this.logPath, this.index.offsets.path, this.index.times.path]
   }
 
   relative(offset: number): number {
@@ -122,10 +144,10 @@ export class Segment implements FileOwner {
     return end.epoch
   }
 
-  /** Where a truncation to `offset` cuts; the indexes are cut with it. Throws `IoError`. */
-  cutAt(from: SegmentSources, offset: number): Cut {
+  /** Where a truncation to `offset` cuts; the indexes are cut with it, but in memory alone where `held`. Throws `IoError`. */
+  cutAt(from: SegmentSources, offset: number, held: boolean): Cut {
     const file = from.files.now(this)
-    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1))
+    const start = this.resumeBefore(from.disk, file, { at: this.relative(offset - 1), held })
     const cut = this.walkOn(file, start, from.indexIntervalBytes, (bytes, at) => nextOffset(bytes, at) <= offset)
     this.awake = true
     return cut
@@ -137,7 +159,7 @@ export class Segment implements FileOwner {
    */
   resumeAt(from: SegmentSources, offset: number): Cut {
     const file = from.files.now(this)
-    const start = this.resumeBefore(from.disk, file, this.relative(offset - 1), true)
+    const start = this.resumeBefore(from.disk, file, { at: this.relative(offset - 1), afterCrash: true })
     if (start.position > 0) this.readFirstTimestamp(file)
     return start
   }
@@ -160,22 +182,22 @@ export class Segment implements FileOwner {
     )
   }
 
-  // oxlint-disable-next-line max-params -- where to resume, and whether a crash came before.
-  private resumeBefore(disk: Disk, file: File, relativeOffset: number, afterCrash = false): Cut {
+  private resumeBefore(disk: Disk, file: File, where: Resumption): Cut {
     const { index } = this
+    const { at, afterCrash, held } = where
     const offsets = attempt(() => index.offsets.readNow(disk))
     const times = attempt(() => index.times.readNow(disk))
     if (offsets === null || times === null || !SegmentIndex.plausible(offsets, times, this.size))
       return this.startAnew()
     index.offsets.loaded = offsets
     index.times.loaded = times
-    const start = afterCrash ? index.surelyBefore(relativeOffset) : (index.before(relativeOffset) as IndexedPosition)
+    const start = afterCrash === true ? index.surelyBefore(at) : (index.before(at) as IndexedPosition)
     const after =
       start.lastOffset < 0
         ? { position: 0, endOffset: this.baseOffset, epoch: -1, size: 0 }
         : this.batchEnd(file, start)
     if (after === null) return this.startAnew()
-    index.rewind(disk, start, after.size)
+    index.rewind(held === true ? null : disk, start, after.size)
     index.unload()
     return after
   }
@@ -223,6 +245,26 @@ export class Segment implements FileOwner {
     const last = attempt(() => this.index.times.lastNow(disk))
     return last === null || last.count === 0 || !this.isPlausibleTime(last) ? -1 : last.int64(0, 0)
   }
+}
+
+/**
+ * What is wrong with the first batch of a segment, by its header; null where nothing is. The file is named by where that batch begins, so
+ * any other is not of this place: no torn write puts it there. (Compaction will name a segment by the first offset that it once held.)
+ */
+export function strangeBeginning(header: Uint8Array, baseOfName: number): string | null {
+  if (header.length < BATCH_HEADER_BYTES || wholeBatchBytes(header, 0) === MALFORMED) return null
+  const base = baseOffset(header, 0)
+  return base === baseOfName ? null : `its first batch begins at offset ${base}`
+}
+
+/** Where to resume. */
+interface Resumption {
+  /** An offset relative to the base: what is indexed up to it counts. */
+  readonly at: number
+  /** The indexes may have lost their ends. */
+  readonly afterCrash?: boolean
+  /** The files of the indexes stay as they are. */
+  readonly held?: boolean
 }
 
 /** The bytes of a segment are not what they were when they were promised; the disk itself answers. */

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { DirectoryOpening } from '../src/directory-opening.ts'
 import { Journal } from '../src/journal.ts'
 import { JournalCheckpoints } from '../src/journal-checkpoints.ts'
+import { LogCuts } from '../src/log-cuts.ts'
 import { LogSync } from '../src/log-sync.ts'
 import { SyncScheduler, type SyncWork } from '../src/sync-scheduler.ts'
 import { TailCache } from '../src/tail-cache.ts'
@@ -45,8 +46,8 @@ const BUGS: Readonly<Record<string, () => void>> = {
       JournalCheckpoints,
       'begin',
       () =>
-        function (this: { firstNeeded: number; nextNumber(): number }) {
-          this.firstNeeded = this.nextNumber()
+        function (this: { firstNeeded: number; firstUnwritten(): number }) {
+          this.firstNeeded = this.firstUnwritten()
         },
     ),
   'a checkpoint without a sync of the segments': () => plant(SyncScheduler, 'sync', () => succeed),
@@ -62,6 +63,19 @@ const BUGS: Readonly<Record<string, () => void>> = {
   'what an earlier journal left taken for new': () =>
     plant(TestRandom, 'fill', () => (into: Uint8Array) => into.fill(7)),
   'a truncation that the journal does not have': () => plant(Journal, 'changed', () => () => undefined),
+  'files that are cut before the journal has it': () => plant(LogCuts, 'breaksPromise', () => () => false),
+  'a checkpoint that covers a cut that was not done yet': () =>
+    plant(
+      JournalCheckpoints,
+      'begin',
+      (right) =>
+        function (this: { firstUnwritten(): number }) {
+          const { firstUnwritten } = this
+          this.firstUnwritten = () => firstUnwritten() + 1
+          right.call(this as never)
+          this.firstUnwritten = firstUnwritten
+        },
+    ),
   'memory used again before it was written': () => {
     plant(TailCache, 'pin', () => () => undefined)
     plant(

@@ -1,3 +1,4 @@
+import type { IoErrorCode } from '@millrace/base'
 import { baseOffset, nextOffset } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import type { LogDirectoryOptions, PartitionLog } from '../src/index.ts'
@@ -173,7 +174,7 @@ describe('after an unclean stop, a log', () => {
         .map((path) => [path, stopped.world.disk.file(path).size]),
     )
     const { log, found, world } = reopen(stopped)
-    expect(log.quarantined).toContain('promised')
+    expect(log.quarantined).toMatch(/promised|begins at offset 0/)
     expect(found.damaged).toMatchObject([{ topicId: TOPIC_ID, partition: 0, reason: log.quarantined }])
     expect(() => log.append([batchAt({ at: log.endOffset })], 0)).toThrow('quarantined')
     expect(() => log.truncate(0)).toThrow('quarantined')
@@ -197,6 +198,40 @@ describe('after an unclean stop, a log', () => {
     ).toBe(true)
     fresh.append([batchAt({ at: 50, epoch: 9 })], 0)
     expect(fresh.endOffset).toBe(51)
+  })
+
+  it.each<[IoErrorCode, string]>([
+    ['EMFILE', 'open'],
+    ['EACCES', 'open'],
+    ['EMFILE', 'read'],
+    ['ENOSPC', 'open'],
+  ])('that %s keeps from being looked at (%s) fails the start, and the next one finds it whole', (code, operation) => {
+    const stopped = killed(40, 60)
+    const { disk } = stopped.world
+    disk.fault = (called, path) => (called === operation && path.endsWith('.log') ? code : undefined)
+    expect(() => reopen(stopped)).toThrow(code)
+    disk.fault = () => undefined
+    const { log, found } = reopen(stopped)
+    expect([log.quarantined, log.endOffset, found.damaged]).toEqual([null, 80, []])
+  })
+
+  it('that the disk fails to read is read once more, and then quarantined', () => {
+    for (const failures of [1, Number.POSITIVE_INFINITY]) {
+      const stopped = killed(40, 60)
+      let left = failures
+      stopped.world.disk.fault = (called, path) =>
+        called === 'read' && path.endsWith('.log') && left-- > 0 ? 'EIO' : undefined
+      const { log, found } = reopen(stopped)
+      expect([log.quarantined !== null, found.damaged.length, log.lastEpoch]).toEqual(
+        failures === 1 ? [false, 0, 4] : [true, 1, log.lastEpoch],
+      )
+    }
+  })
+
+  it('with an empty segment that others follow is quarantined', () => {
+    const stopped = killed(40, 60)
+    cutFile(stopped, stopped.logs[1]!, 0)
+    expect(reopen(stopped).log.quarantined).toMatch(/is empty, and others follow$/)
   })
 
   it('of a page-cache broker may end below the watermark, which is damage but no rot', () => {
