@@ -470,9 +470,15 @@ export class PartitionModel {
   /** Nothing happens any more: all that are in sync are equal, and their epoch tables tell the truth. */
   quiet(): void {
     for (const id of this.state.isr) this.mustHold(id, ALL, () => `all is quiet; ${partitionText(this.state)}`)
+    const leader = [...this.watches].find(({ leads }) => leads === this.state.leaderEpoch)
     for (const watch of this.watches) {
       if (!this.state.isr.includes(watch.mirror.node) || watch.mirror.damaged) continue
-      const { highWatermark } = watch.replica.machine
+      const { highWatermark, logStart } = watch.replica.machine
+      demand(
+        leader === undefined || logStart >= leader.replica.machine.logStart,
+        'QuietIsEqual',
+        () => `all is quiet and ${watch.name} begins at ${logStart}, its leader at ${leader?.replica.machine.logStart}`,
+      )
       demand(
         highWatermark === Math.max(this.end, watch.mirror.logStart),
         'QuietIsEqual',

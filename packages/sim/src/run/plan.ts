@@ -138,7 +138,7 @@ function drawProperties(draw: Draw): Readonly<Record<string, string>> {
     'flush.mode': draw.chance(90) ? 'fsync' : 'pagecache',
     'broker.session.timeout.ms': String(sessionMs),
     'broker.heartbeat.interval.ms': String(Math.floor(sessionMs / 4)),
-    'controller.quorum.election.timeout.ms': String(draw.pick([500, 1_000, 2_000])),
+    'controller.quorum.election.timeout.ms': String(draw.pick([500, 1_000, 2_000, 5_000])),
     'replica.lag.time.max.ms': String(draw.pick([1_500, 4_000, 10_000])),
     'replica.high.watermark.checkpoint.interval.ms': String(draw.pick([200, 1_000, 5_000])),
     'metadata.log.max.record.bytes.between.snapshots': String(draw.pick([1_000, 10_000, 20_971_520])),

@@ -167,6 +167,7 @@ export class FakeReplica {
       leaderEpoch: -1,
       highWatermark: from?.machine.highWatermark ?? 0,
       latestKnown: false,
+      logStart: from?.log.logStart ?? 0,
       inspection: {
         confirmedIsr: [],
         maximalIsr: [],

@@ -453,6 +453,12 @@ describe('when all is quiet', () => {
     expect(() => cluster.invariants.quiet()).toThrow('QuietIsEqual: ')
   })
 
+  it('QuietIsEqual: a follower that begins below its leader', () => {
+    const cluster = withRecord()
+    cluster.replica(1).machine.logStart = 1
+    expect(() => cluster.invariants.quiet()).toThrow('QuietIsEqual: ')
+  })
+
   it('EpochTableIsTrue: an epoch table that says otherwise than the batches', () => {
     const cluster = withRecord()
     cluster.replica(2).log.epochs[0] = { epoch: 7, startOffset: 0 }
