@@ -1,4 +1,4 @@
-import type { Patch } from './bugs.ts'
+import type { Patch } from './bug.ts'
 
 /** Applies the patches of one file. Throws when a patch does not apply exactly once: the product has changed under it. */
 export function patched(source: string, patches: readonly Patch[]): string {
