@@ -1,1 +1,5 @@
+export { groupPartition } from './group-partition.ts'
+export { decodeGroupRecord, encodeGroupRecord } from './records/codec.ts'
+export type { GroupRecord, GroupRecordName, RecordNamed, ValueOf } from './records/kinds.ts'
 export type * from './seams.ts'
+export { createGroupShard } from './shard.ts'
