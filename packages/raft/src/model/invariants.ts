@@ -109,6 +109,7 @@ export class Invariants {
       this.#fail(`${name(member)} overrates its disk`)
     if (view.lastIndex !== member.memory.lastIndex) this.#fail(`${name(member)} and its store end differently`)
     if (view.snapshotIndex > view.commitIndex) this.#fail(`${name(member)} has a snapshot past its commit index`)
+    if (view.role === 'leader' && member.wants !== null) this.#fail(`${name(member)} leads and wants a snapshot`)
     if (view.firstIndex - 1 > view.snapshotIndex) this.#fail(`${name(member)} lacks entries above its snapshot`)
     const onDisk = member.disk.hardState?.term ?? 0
     if (onDisk < seen.durableTerm) this.#fail(`${name(member)} forgot term ${seen.durableTerm}`)

@@ -66,6 +66,9 @@ function difference(group: Group): string | null {
     if (machine.highWatermark !== leader.log.endOffset)
       return `the watermark of ${broker.id} is ${machine.highWatermark}, the leader's log ends at ${leader.log.endOffset}`
     if (log.endOffset !== leader.log.endOffset) return `${broker.id} ends at ${log.endOffset}`
+    // One that begins later heard of a deletion whose leader was gone before the others heard.
+    if (log.logStart < leader.log.logStart)
+      return `${broker.id} begins at ${log.logStart}, the leader's log at ${leader.log.logStart}`
     for (let offset = Math.max(log.logStart, leader.log.logStart); offset < log.endOffset; offset++) {
       const [mine, leaders] = [log.record(offset), leader.log.record(offset)]
       if (mine?.epoch !== leaders?.epoch || mine?.value !== leaders?.value)
