@@ -160,7 +160,7 @@ class Shard implements GroupShard {
     this.topicsVersion = this.topics.version
     for (const group of this.registry) {
       if (group.type !== 'consumer') continue
-      group.tick(nowMs, out)
+      group.topicsChanged(nowMs, out)
       this.settle(group.groupId)
     }
   }

@@ -111,14 +111,6 @@ export class ConsumerGroup {
     if (this.durable.members.size > 0) this.due = nowMs
   }
 
-  /** The process stood still: nobody could be heard, so everybody has that much longer. */
-  postpone(byMs: number): void {
-    for (const member of this.durable.members.values()) {
-      member.sessionDueMs += byMs
-      member.revokeDueMs += byMs
-    }
-  }
-
   describe(): DescribeConsumerGroupResponse {
     return describeGroup(this.durable, this.context.topics, this.assignor)
   }
@@ -351,6 +343,12 @@ export class ConsumerGroup {
     }
     if (silent.length > 0) this.remove(silent, 'session-timeout', turn)
     if (stuck.length > 0) this.remove(stuck, 'rebalance-timeout', turn)
+    this.topicsChanged(nowMs, out)
+  }
+
+  /** Looks at the topics and assigns what that, or what came before, calls for; silence is not judged. */
+  topicsChanged(nowMs: number, out: OutcomeBuilder): void {
+    const turn = { nowMs, out }
     this.due = Number.POSITIVE_INFINITY
     if (this.durable.members.size === 0) return
     this.lookAtTopics(turn)
