@@ -7,7 +7,7 @@ import type { Checksum } from './producer-snapshot.ts'
 import { ProducerTable } from './producer-table.ts'
 import { lastSequence } from './sequence.ts'
 import { UndoLog } from './undo-log.ts'
-import { ACCEPTED, judge, NOT_APPENDED } from './verdict.ts'
+import { ACCEPTED, isKnowable, judge, nonsense, NOT_APPENDED } from './verdict.ts'
 
 /** What the index of a table takes for one producer, about. */
 const INDEX_BYTES = 40
@@ -55,7 +55,9 @@ export class ProducerStates {
   /** What the leader does with a batch; accepting it changes what the next one is judged by. Allocates nothing for one that is accepted. */
   check(batch: ProducerBatch, origin: BatchOrigin): ProducerVerdict {
     const { producerId } = batch
-    if (producerId < 0) return ACCEPTED
+    if (producerId === -1) return ACCEPTED
+    const refusal = nonsense(batch, origin)
+    if (refusal !== null) return refusal
     let row = this.ahead.rowOf(producerId)
     if (row >= 0) {
       const verdict = judge(this.ahead, row, batch, origin)
@@ -77,7 +79,11 @@ export class ProducerStates {
    */
   appended(batch: AppendedBatch, nowMs: number): void {
     const { producerId } = batch
-    if (producerId < 0) return
+    if (!isKnowable(batch)) return
+    assert(
+      this.staged === 0 || this.ahead.rowOf(producerId) >= 0,
+      `a batch of producer ${producerId} that was not checked`,
+    )
     let row = this.table.rowOf(producerId)
     if (row < 0) row = this.table.addBlank(producerId)
     this.undoLog.push(this.table, row, batch.baseOffset + batch.lastOffsetDelta + 1)

@@ -10,6 +10,21 @@ export const NOT_APPENDED = -1
 export const ACCEPTED: ProducerVerdict = Object.freeze({ outcome: 'accepted' })
 const STAGED: ProducerVerdict = Object.freeze({ outcome: 'staged' })
 
+/** Whether a header says something of a producer that can be kept. An id beyond 2^53 was never given to anybody. */
+export function isKnowable({ producerId, producerEpoch, lastOffsetDelta }: ProducerBatch): boolean {
+  return Number.isSafeInteger(producerId) && producerId >= 0 && producerEpoch >= 0 && lastOffsetDelta >= 0
+}
+
+/** The refusal of a header that no producer writes, or null. */
+export function nonsense(batch: ProducerBatch, origin: BatchOrigin): ProducerVerdict | null {
+  if (isKnowable(batch) && (batch.baseSequence >= 0 || origin === 'coordinator')) return null
+  const { producerId, producerEpoch, baseSequence } = batch
+  return refused(
+    ErrorCode.INVALID_RECORD,
+    `a batch of producer ${producerId} with epoch ${producerEpoch} and sequence ${baseSequence}`,
+  )
+}
+
 /**
  * What the leader does with a batch of a producer that it knows. The order of the rules is Apache Kafka's: a repetition is a success even
  * from an open transaction's producer, and an old epoch is fenced before its numbers are looked at. Repetitions of batches that have left

@@ -1,4 +1,6 @@
-import { ErrorCode } from '@millrace/base'
+import { BrokenInvariant, ErrorCode } from '@millrace/base'
+import { crc32c } from '@millrace/records'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ProducerStates } from '../src/index.ts'
 import type { AppendedBatch, ProducerVerdict } from '../src/index.ts'
@@ -140,6 +142,54 @@ describe('batches that are not checked', () => {
   })
 })
 
+describe('a header that no producer writes', () => {
+  test.each<[string, Partial<AppendedBatch>]>([
+    ['an epoch below 0', { producerEpoch: -1 }],
+    ['an id below -1', { producerId: -2 }],
+    ['an id that nobody was given', { producerId: 2 ** 60 }],
+    ['less than no record', { lastOffsetDelta: -1 }],
+  ])('is refused with %s, and leaves nothing in a log that has it', (_what, fields) => {
+    const states = new ProducerStates()
+    expect(error(states.check(batch(fields), 'client'))).toBe(ErrorCode.INVALID_RECORD)
+    states.replay(batch(fields))
+    expect(states.size).toBe(0)
+  })
+
+  test('is refused without a number, which only coordinators leave out', () => {
+    const states = new ProducerStates()
+    expect(error(states.check(batch({ baseSequence: -1 }), 'client'))).toBe(ErrorCode.INVALID_RECORD)
+    expect(states.check(batch({ baseSequence: -1 }), 'coordinator')).toEqual(accepted)
+  })
+
+  test('whatever it is, it never makes a snapshot that cannot be read', () => {
+    const int32 = fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), fc.integer({ min: -2, max: 2 }))
+    const int64 = fc.oneof(int32, fc.constantFrom(2 ** 53, 2 ** 60, 2 ** 63, -(2 ** 63), 2 ** 53 - 1))
+    const headers = fc.record({
+      producerId: int64,
+      producerEpoch: fc.integer({ min: -(2 ** 15), max: 2 ** 15 - 1 }),
+      baseSequence: int32,
+      lastOffsetDelta: int32,
+      transactional: fc.boolean(),
+      control: fc.boolean(),
+      maxTimestamp: int64,
+      coordinatorEpoch: int32,
+    })
+    fc.assert(
+      fc.property(fc.array(headers, { maxLength: 20 }), (all) => {
+        const states = new ProducerStates()
+        all.forEach((one, i) => {
+          states.check(batch(one), 'client')
+          states.abandoned()
+          states.appended(batch({ ...one, baseOffset: i }), NOW)
+        })
+        const again = ProducerStates.load(states.snapshot(crc32c), all.length, crc32c)
+        expect([...again.producers()]).toEqual([...states.producers()])
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
 describe('batches of one turn', () => {
   test('are checked against those before them that are not appended', () => {
     const states = new ProducerStates()
@@ -154,6 +204,13 @@ describe('batches of one turn', () => {
     expect(states.check(batch(), 'client')).toEqual({ outcome: 'staged' })
     states.appended(batch({ baseOffset: 12 }), NOW)
     expect(states.check(batch(), 'client')).toMatchObject({ outcome: 'duplicate', baseOffset: 12 })
+  })
+
+  test('that were never checked are a broken invariant', () => {
+    const states = new ProducerStates()
+    states.check(batch(), 'client')
+    expect(() => states.appended(batch({ producerId: 8 }), NOW)).toThrow(BrokenInvariant)
+    expect(() => states.replay(batch())).toThrow(BrokenInvariant)
   })
 
   test('that could not be written are forgotten, and may come again', () => {
