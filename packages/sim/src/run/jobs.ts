@@ -84,7 +84,7 @@ function ask(child: ChildProcess, job: Job, hangMs: number): Promise<Answer> {
 }
 
 /** A run that took its process with it, or never came to an end, is a failure too. */
-function deadReport(seed: number, why: string): RunReport {
+export function deadReport(seed: number, why: string): RunReport {
   return {
     seed,
     digest: '',
