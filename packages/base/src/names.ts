@@ -1,5 +1,8 @@
+/** Where groups keep their members and offsets. */
+export const OFFSETS_TOPIC = '__consumer_offsets'
+
 /** Topics that the brokers own; clients see them flagged as internal. */
-export const INTERNAL_TOPICS: ReadonlySet<string> = new Set(['__consumer_offsets', '__transaction_state'])
+export const INTERNAL_TOPICS: ReadonlySet<string> = new Set([OFFSETS_TOPIC, '__transaction_state'])
 
 /** Why `name` cannot name a topic, or null when it can. Source: KIP-190 rules as Kafka applies them. */
 export function topicNameProblem(name: string): string | null {

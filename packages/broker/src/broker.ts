@@ -15,6 +15,7 @@ import type { AlterPartition, PartitionMessage } from '@millrace/replication'
 import type { Hello, QuarantinedPartition } from '@millrace/rpc'
 import { Answers } from './answers.ts'
 import { readBrokerEpoch, writeBrokerEpoch } from './broker-epoch-file.ts'
+import { GroupCoordinator, type GroupCoordinatorHost } from './groups/coordinator.ts'
 import type { CollectedChanges } from './image-changes.ts'
 import type { BrokerInspection } from './inspection.ts'
 import { BufferPool } from './kafka/buffer-pool.ts'
@@ -27,7 +28,7 @@ import { PartitionLines } from './partition-lines.ts'
 import { ReplicaReads } from './replica-reads.ts'
 import { ReplicaSet, type ReplicaSetHost } from './replica-set.ts'
 import { ReplicationLanes, type ReplicationLanesHost } from './replication-lanes.ts'
-import type { BrokerConfig, BrokerContext } from './seams.ts'
+import type { BrokerConfig, BrokerContext, ControllerLink } from './seams.ts'
 import { SleepGuard } from './sleep-guard.ts'
 import { Turn } from './turn.ts'
 import { TurnWork } from './turn-work.ts'
@@ -76,6 +77,7 @@ class BrokerNode
     MembershipHost,
     OwnDirectoriesHost,
     ReplicationLanesHost,
+    GroupCoordinatorHost,
     UpkeepHost
 {
   readonly world: World
@@ -96,6 +98,7 @@ class BrokerNode
   private readonly lanes: ReplicationLanes
   private readonly work: TurnWork
   private readonly upkeep: Upkeep
+  private readonly groups: GroupCoordinator
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
   private drainTimer: Timer | null = null
@@ -117,9 +120,10 @@ class BrokerNode
     this.lanes = new ReplicationLanes(this)
     this.work = new TurnWork(() => this.turn.schedule())
     this.upkeep = new Upkeep(this)
-    const { membership, set } = this
+    this.groups = new GroupCoordinator(this)
+    const { membership, set, groups } = this
     const buffers = new BufferPool(world.clock)
-    this.context = { world, config, image: membership.image, replicas: set, controller: membership, buffers }
+    this.context = { world, config, image: membership.image, replicas: set, controller: membership, groups, buffers }
     this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())
     this.turn.stage(() => this.lanes.flush())
@@ -246,6 +250,7 @@ class BrokerNode
     this.lonelyTimer?.cancel()
     this.work.write()
     this.lanes.flush()
+    this.groups.end()
     this.set.end()
     this.lanes.end('this broker stops')
     this.membership.end()
@@ -307,6 +312,10 @@ class BrokerNode
 
   get image(): ClusterImage {
     return this.membership.image
+  }
+
+  get controller(): ControllerLink {
+    return this.membership
   }
 
   get applied(): boolean {
@@ -371,6 +380,7 @@ class BrokerNode
 
   follows(replica: BrokerReplica): void {
     this.lanes.follows(replica)
+    this.groups.replicaChanged(replica)
   }
 
   send(replica: BrokerReplica, message: PartitionMessage): void {
@@ -396,6 +406,7 @@ class BrokerNode
   ended(replica: BrokerReplica): void {
     this.membership.alters.forget(replica)
     this.lanes.follows(replica)
+    this.groups.replicaChanged(replica)
   }
 
   diskFull(replica: BrokerReplica, error: IoError): void {
@@ -424,6 +435,7 @@ class BrokerNode
 
   imageChanged(changes: CollectedChanges): void {
     this.set.sync(changes)
+    this.groups.imageChanged(changes)
     this.lanes.brokersChanged(changes.all ? this.image.brokers.keys() : changes.brokers)
     this.checkStarted()
     if (this.phase === 'running' && !this.membership.fenced) this.started(null)

@@ -101,7 +101,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   // What clients ask.
 
   append(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void {
-    const error = this.appendError(acks)
+    const error = this.appendRefusal(acks)
     if (error !== ErrorCode.NONE) {
       this.host.counters.refusedAppends++
       return this.host.answers.fail(answer, error)
@@ -166,6 +166,14 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     if (!this.host.serving()) return ErrorCode.NOT_LEADER_OR_FOLLOWER
     if (this.ended !== ErrorCode.NONE) return this.ended
     return this.machine.role === 'leader' ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
+  /** Why an append would be refused now, or NONE. */
+  appendRefusal(acks: 0 | 1 | -1): ErrorCode {
+    const error = this.leaderError()
+    if (error !== ErrorCode.NONE) return error
+    if (this.unfit || this.directory.full) return ErrorCode.KAFKA_STORAGE_ERROR
+    return acks === -1 && !this.machine.enoughReplicas ? ErrorCode.NOT_ENOUGH_REPLICAS : ErrorCode.NONE
   }
 
   /** Runs in a later turn. */
@@ -391,13 +399,6 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
       epoch >= 0 ? 'leading partition' : 'no longer leading partition',
     )
     this.touch()
-  }
-
-  private appendError(acks: 0 | 1 | -1): ErrorCode {
-    const error = this.leaderError()
-    if (error !== ErrorCode.NONE) return error
-    if (this.unfit || this.directory.full) return ErrorCode.KAFKA_STORAGE_ERROR
-    return acks === -1 && !this.machine.enoughReplicas ? ErrorCode.NOT_ENOUGH_REPLICAS : ErrorCode.NONE
   }
 
   /** Sessions of followers that the machine no longer counts. */

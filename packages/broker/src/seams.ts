@@ -1,4 +1,5 @@
 import type { Address, Done, ErrorCode, Uuid, World } from '@millrace/base'
+import type { GroupRequest, GroupView, Reply } from '@millrace/groups'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
 import type { FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
 import type { BufferPool } from './kafka/buffer-pool.ts'
@@ -147,6 +148,37 @@ export interface ForwardRequest {
   readonly timeoutMs: number
 }
 
+/**
+ * A request to the coordinator of one group, and what is done with its answer: one of the two ends is called once, or, after it was dropped,
+ * none. They may be called at once.
+ */
+export interface GroupQuestion<R> {
+  readonly groupId: string
+  request(reply: Reply<R>): GroupRequest
+  answered(response: R): void
+  /** COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR or UNKNOWN_SERVER_ERROR. */
+  failed(error: ErrorCode): void
+}
+
+export type ListedGroups = readonly {
+  readonly groupId: string
+  readonly protocolType: string
+  readonly state: string
+  readonly type: string
+}[]
+
+/** The groups that this broker coordinates, as the handlers see them. */
+export interface Groups {
+  /** Asks the coordinator of a group, if that is this broker. Returns how to drop the question. */
+  ask<R>(question: GroupQuestion<R>): () => void
+  /** The partition whose leader coordinates a group; null while the topic is not there, which is then about to be made. */
+  homeOf(groupId: string): PartitionImage | null
+  /** All groups of this broker, by state and type; COORDINATOR_LOAD_IN_PROGRESS while those of any partition are not known. */
+  list(states: readonly string[], types: readonly string[]): ListedGroups | ErrorCode
+  /** Every group of this broker as it is now, for metrics; partitions that load are left out. Live views. */
+  views(): Iterable<GroupView>
+}
+
 /** What every Kafka handler gets. */
 export interface BrokerContext {
   readonly world: World
@@ -154,6 +186,7 @@ export interface BrokerContext {
   readonly image: ClusterImage
   readonly replicas: Replicas
   readonly controller: ControllerLink
+  readonly groups: Groups
   /** What all listeners of the node read records into. */
   readonly buffers: BufferPool
 }

@@ -1,4 +1,4 @@
-import { ErrorCode, topicNameProblem } from '@millrace/base'
+import { ErrorCode, OFFSETS_TOPIC, topicNameProblem } from '@millrace/base'
 import { DeleteRecordsApi } from '@millrace/protocol'
 import type { DeleteRecordsRequest, DeleteRecordsResponse } from '@millrace/protocol'
 import type { Exchange } from './exchange.ts'
@@ -9,7 +9,6 @@ type Asked = DeleteRecordsRequest['topics'][number]['partitions'][number]
 type Answer = DeleteRecordsResponse['topics'][number]['partitions'][number]
 
 const HIGH_WATERMARK = -1
-const OFFSETS_TOPIC = '__consumer_offsets'
 
 /**
  * Moves the start of logs up, for every replica: the answer waits until all have, or says REQUEST_TIMED_OUT, and the deletion goes on.

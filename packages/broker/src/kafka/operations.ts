@@ -14,3 +14,5 @@ function bits(...operations: readonly number[]): number {
 export const TOPIC_OPERATIONS = bits(3, 4, CREATE, 6, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)
 /** Create, alter, describe, cluster action, describe and alter configs, idempotent write. */
 export const CLUSTER_OPERATIONS = bits(CREATE, ALTER, DESCRIBE, 9, DESCRIBE_CONFIGS, ALTER_CONFIGS, 12)
+/** Read, delete, describe, describe and alter configs. */
+export const GROUP_OPERATIONS = bits(3, 6, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS)

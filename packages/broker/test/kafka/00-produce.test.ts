@@ -62,7 +62,7 @@ describe('a produce', () => {
     const { broker, connect } = harness()
     const [replica] = broker.topic('t')
     const client = connect()
-    const frame = client.frame(ProduceApi as never, 9, produceRequest('t', batch(['a'])))
+    const frame = client.frame(ProduceApi, 9, produceRequest('t', batch(['a'])))
     client.end.send(frame)
     expect(replica?.batches[0]?.buffer).toBe(frame.buffer)
   })
@@ -121,7 +121,7 @@ describe('a produce', () => {
     if (replica === undefined) throw new Error('no replica')
     replica.alone = false
     const client = connect()
-    client.send(ProduceApi as never, 9, produceRequest('t', batch(['a']), { timeoutMs: 30_000 }))
+    client.send(ProduceApi, 9, produceRequest('t', batch(['a']), { timeoutMs: 30_000 }))
     world.time.advance(1000)
     expect(client.receive()).toEqual([])
     replica.replicate()
@@ -135,7 +135,7 @@ describe('a produce', () => {
     const [fast, slow] = broker.topic('t', 2)
     if (slow !== undefined) slow.alone = false
     const client = connect()
-    client.send(ProduceApi as never, 9, {
+    client.send(ProduceApi, 9, {
       transactionalId: null,
       acks: -1,
       timeoutMs: 200,
@@ -159,7 +159,7 @@ describe('a produce', () => {
     const { world, broker, connect } = harness()
     const [replica] = broker.topic('t')
     const client = connect()
-    client.send(ProduceApi as never, 9, produceRequest('t', batch(['a']), { acks: 0 }))
+    client.send(ProduceApi, 9, produceRequest('t', batch(['a']), { acks: 0 }))
     client.forgetFirst()
     world.time.turn()
     expect(client.end.receivedBytes).toBe(0)
@@ -173,7 +173,7 @@ describe('a produce', () => {
     if (replica !== undefined) replica.appendError = ErrorCode.NOT_LEADER_OR_FOLLOWER
     const client = connect()
     const topic = when === 'before the append' ? 'nowhere' : 't'
-    client.send(ProduceApi as never, 9, produceRequest(topic, batch(['a']), { acks: 0 }))
+    client.send(ProduceApi, 9, produceRequest(topic, batch(['a']), { acks: 0 }))
     world.time.turn()
     expect(client.end.receivedBytes).toBe(0)
     expect(client.end.closedByServer).toBe(true)

@@ -118,7 +118,7 @@ describe('a fetch', () => {
     const { world, broker, connect } = harness()
     broker.topic('t')
     const client = connect()
-    client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 300 }))
+    client.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 300 }))
     world.time.advance(290)
     expect(client.receive()).toEqual([])
     world.time.advance(30)
@@ -133,12 +133,12 @@ describe('a fetch', () => {
     const reader = connect()
     const writer = connect()
     const size = batch(['x']).length
-    reader.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000, minBytes: 2 * size }))
-    writer.send(ProduceApi as never, 9, produceRequest('t', batch(['x']), { acks: 1 }))
+    reader.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000, minBytes: 2 * size }))
+    writer.send(ProduceApi, 9, produceRequest('t', batch(['x']), { acks: 1 }))
     world.time.turn()
     replica?.replicate()
     expect(reader.receive()).toEqual([])
-    writer.send(ProduceApi as never, 9, produceRequest('t', batch(['y']), { acks: 1 }))
+    writer.send(ProduceApi, 9, produceRequest('t', batch(['y']), { acks: 1 }))
     world.time.turn()
     expect(reader.receive()).toEqual([])
     replica?.replicate()
@@ -152,8 +152,8 @@ describe('a fetch', () => {
     const reader = connect()
     const writer = connect()
     const places = [0, 1].map((partition) => ({ topic: 't', partition }))
-    reader.send(FetchApi as never, 11, fetchRequest(places, { maxWaitMs: 60_000 }))
-    writer.send(ProduceApi as never, 9, {
+    reader.send(FetchApi, 11, fetchRequest(places, { maxWaitMs: 60_000 }))
+    writer.send(ProduceApi, 9, {
       transactionalId: null,
       acks: 1,
       timeoutMs: 0,
@@ -168,7 +168,7 @@ describe('a fetch', () => {
     const { world, broker, connect } = harness()
     const [replica] = broker.topic('t')
     const client = connect()
-    client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
+    client.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
     world.time.turn()
     if (replica !== undefined) replica.error = ErrorCode.NOT_LEADER_OR_FOLLOWER
     replica?.move()
@@ -201,8 +201,8 @@ describe('a fetch', () => {
     const { world, broker, connect } = harness()
     broker.topic('t')
     const client = connect()
-    client.send(FetchApi as never, 11, fetchRequest([], { maxWaitMs: 60_000 }))
-    client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 0 }))
+    client.send(FetchApi, 11, fetchRequest([], { maxWaitMs: 60_000 }))
+    client.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 0 }))
     world.time.turn()
     expect(client.receive()).toHaveLength(2)
   })
@@ -339,8 +339,7 @@ describe('a fetch', () => {
     const { world, broker, connect } = harness()
     const [replica] = broker.topic('t')
     const readers = Array.from({ length: 300 }, () => connect())
-    for (const reader of readers)
-      reader.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
+    for (const reader of readers) reader.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
     world.time.turn()
     expect(replica?.watches).toBe(1)
     fill(connect(), 't', 1)

@@ -154,8 +154,8 @@ describe('asking for a topic that is not there', () => {
     const { world, broker, connect } = harness()
     const client = connect()
     const create = { allowAutoTopicCreation: true }
-    for (let i = 0; i < 3; i++) client.send(MetadataApi as never, 9, request(['new', 'newer'], create))
-    client.send(MetadataApi as never, 1, request(['newest'], create))
+    for (let i = 0; i < 3; i++) client.send(MetadataApi, 9, request(['new', 'newer'], create))
+    client.send(MetadataApi, 1, request(['newest'], create))
     const answers = client.receive().map(({ value }) => codes(value as MetadataResponse))
     expect(answers[0]).toEqual([
       ['new', ErrorCode.LEADER_NOT_AVAILABLE],

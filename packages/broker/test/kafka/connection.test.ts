@@ -81,7 +81,7 @@ describe('a connection', () => {
     const { world, broker, connect } = harness({ config: { idleConnectionMs: 5000 } })
     broker.topic('t')
     const client = connect()
-    client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 20_000 }))
+    client.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 20_000 }))
     world.time.advance(15_000)
     expect(client.end.closedByServer).toBe(false)
     world.time.advance(6000)
@@ -94,9 +94,9 @@ describe('a connection', () => {
     const client = connect()
     client.end.send(
       Buffer.concat([
-        client.frame(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 5000 })),
-        client.frame(ApiVersionsApi as never, 3, ASK_VERSIONS),
-        client.frame(ProduceApi as never, 9, produceRequest('t', batch(['a']))),
+        client.frame(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 5000 })),
+        client.frame(ApiVersionsApi, 3, ASK_VERSIONS),
+        client.frame(ProduceApi, 9, produceRequest('t', batch(['a']))),
       ]),
     )
     // What follows the fetch is served while it waits: the produce is what ends the wait.
@@ -131,9 +131,7 @@ describe('a connection', () => {
   test('writes all answers of a turn at once', () => {
     const { world, connect } = harness()
     const client = connect()
-    client.end.send(
-      Buffer.concat(Array.from({ length: 20 }, () => client.frame(ApiVersionsApi as never, 3, ASK_VERSIONS))),
-    )
+    client.end.send(Buffer.concat(Array.from({ length: 20 }, () => client.frame(ApiVersionsApi, 3, ASK_VERSIONS))))
     world.time.turn()
     expect(client.end.writes).toBe(1)
     expect(client.receive()).toHaveLength(20)
@@ -144,8 +142,7 @@ describe('a connection', () => {
     const [replica] = broker.topic('t')
     if (replica !== undefined) replica.alone = false
     const client = connect()
-    for (let i = 0; i < 100; i++)
-      client.send(ProduceApi as never, 9, produceRequest('t', batch(['x']), { timeoutMs: 60_000 }))
+    for (let i = 0; i < 100; i++) client.send(ProduceApi, 9, produceRequest('t', batch(['x']), { timeoutMs: 60_000 }))
     world.time.turn()
     expect(replica?.batches).toHaveLength(64)
     expect(client.end.paused).toBe(true)
@@ -162,7 +159,7 @@ describe('a connection', () => {
     broker.topic('t', 500)
     const client = connect()
     client.end.stalled = true
-    const one = client.frame(MetadataApi as never, 12, {
+    const one = client.frame(MetadataApi, 12, {
       topics: null,
       allowAutoTopicCreation: false,
       includeClusterAuthorizedOperations: false,
@@ -182,9 +179,9 @@ describe('a connection', () => {
     const { world, connect } = harness()
     const client = connect()
     client.end.stalled = true
-    client.send(ApiVersionsApi as never, 3, ASK_VERSIONS)
+    client.send(ApiVersionsApi, 3, ASK_VERSIONS)
     world.time.turn()
-    for (let i = 0; i < 10; i++) client.send(ApiVersionsApi as never, 3, ASK_VERSIONS)
+    for (let i = 0; i < 10; i++) client.send(ApiVersionsApi, 3, ASK_VERSIONS)
     expect(client.receive()).toHaveLength(1)
     client.end.drain()
     client.end.deliver()
@@ -198,7 +195,7 @@ describe('a connection', () => {
     client.ask(ProduceApi, 9, produceRequest('t', batch(['a'.repeat(500_000)])))
     if (replica !== undefined) replica.cold = true
     client.end.stalled = true
-    for (let i = 0; i < 10; i++) client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }]))
+    for (let i = 0; i < 10; i++) client.send(FetchApi, 11, fetchRequest([{ topic: 't' }]))
     world.time.advance(100)
     expect(client.receive()).toHaveLength(1)
     client.end.drain()
@@ -214,7 +211,7 @@ describe('a connection', () => {
     const { world, broker, connect } = harness()
     const [replica] = broker.topic('t')
     const client = connect()
-    client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 2_000_000 }))
+    client.send(FetchApi, 11, fetchRequest([{ topic: 't' }], { maxWaitMs: 2_000_000 }))
     world.time.turn()
     expect(replica?.watchers.size).toBe(1)
     client.end.hangUp()
@@ -231,7 +228,7 @@ describe('a connection', () => {
     const [replica] = broker.topic('t')
     if (replica !== undefined) replica.alone = false
     const client = connect()
-    client.send(ProduceApi as never, 9, produceRequest('t', batch(['a']), { timeoutMs: 2 ** 31 - 1 }))
+    client.send(ProduceApi, 9, produceRequest('t', batch(['a']), { timeoutMs: 2 ** 31 - 1 }))
     world.time.turn()
     expect(world.time.pendingTimers).toBe(2)
     client.end.hangUp()
@@ -267,7 +264,7 @@ describe('a handler that fails', () => {
     broker.image.topicByName = () => {
       throw new TypeError('a bug')
     }
-    client.send(MetadataApi as never, 1, {
+    client.send(MetadataApi, 1, {
       topics: [{ name: 't', topicId: ZERO_UUID }],
       allowAutoTopicCreation: true,
       includeClusterAuthorizedOperations: false,
@@ -288,7 +285,7 @@ describe('a handler that fails', () => {
         throw new BrokenInvariant('the watermark fell')
       }
     const client = connect()
-    expect(() => client.send(FetchApi as never, 11, fetchRequest([{ topic: 't' }]))).toThrow(/broken-invariant/)
+    expect(() => client.send(FetchApi, 11, fetchRequest([{ topic: 't' }]))).toThrow(/broken-invariant/)
   })
 })
 
@@ -318,9 +315,9 @@ describe('the memory for requests', () => {
     broker.topic('t')
     const client = connect()
     const places = Array.from({ length: 100_000 }, () => ({ topic: 'nowhere' }))
-    client.send(FetchApi as never, 11, fetchRequest(places, { maxWaitMs: 0 }))
+    client.send(FetchApi, 11, fetchRequest(places, { maxWaitMs: 0 }))
     expect(client.receive()).toHaveLength(1)
-    client.send(FetchApi as never, 11, fetchRequest(places.concat(places, places), { maxWaitMs: 0 }))
+    client.send(FetchApi, 11, fetchRequest(places.concat(places, places), { maxWaitMs: 0 }))
     world.time.turn()
     expect(client.end.closedByServer).toBe(true)
   })

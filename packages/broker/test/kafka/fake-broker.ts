@@ -20,6 +20,7 @@ import type {
   ControllerLink,
   FetchState,
   ForwardRequest,
+  Groups,
   OffsetAnswer,
   ReadLimits,
   Replica,
@@ -339,11 +340,23 @@ export class FakeController implements ControllerLink {
   }
 }
 
+/** A broker that coordinates nothing. */
+const NO_GROUPS: Groups = {
+  ask: ({ failed }) => {
+    failed(ErrorCode.NOT_COORDINATOR)
+    return () => {}
+  },
+  homeOf: () => null,
+  list: () => [],
+  views: () => [],
+}
+
 export class FakeBroker implements BrokerContext {
   readonly world: World
   readonly config: BrokerConfig
   readonly image = new FakeImage()
   readonly controller: FakeController
+  groups: Groups = NO_GROUPS
   /** What comes back is spoiled, so that whoever looks at it too late is found out. */
   readonly buffers: BufferPool
   private readonly local = new Map<string, FakeReplica>()

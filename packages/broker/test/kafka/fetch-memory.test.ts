@@ -23,7 +23,7 @@ function filled(): Harness & { places: { topic: string; partition: number; maxBy
 }
 
 function send(client: TestClient, places: Parameters<typeof fetchRequest>[0], change: FetchChange = {}): void {
-  client.send(FetchApi as never, 11, fetchRequest(places, change))
+  client.send(FetchApi, 11, fetchRequest(places, change))
 }
 
 function errorsOf(client: TestClient): number[] {
@@ -78,7 +78,7 @@ describe('the memory of answers', () => {
     const [replica] = broker.topic('slow')
     if (replica !== undefined) replica.alone = false
     const client = connect()
-    client.send(ProduceApi as never, 9, produceRequest('slow', batch(['x']), { timeoutMs: 60_000 }))
+    client.send(ProduceApi, 9, produceRequest('slow', batch(['x']), { timeoutMs: 60_000 }))
     send(client, places)
     world.time.advance(2)
     expect(client.end.writes).toBe(0)

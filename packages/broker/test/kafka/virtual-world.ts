@@ -65,6 +65,17 @@ export class VirtualTime implements Clock, Timers {
     this.nowUs = until
   }
 
+  /** Runs the one timer that is due first. */
+  step(): void {
+    this.turn()
+    const next = [...this.due].sort((a, b) => a.atUs - b.atUs)[0]
+    if (next === undefined) return
+    this.remove(next)
+    this.nowUs = Math.max(this.nowUs, next.atUs)
+    next.run()
+    this.turn()
+  }
+
   get pendingTimers(): number {
     return this.due.length
   }

@@ -1,0 +1,52 @@
+import { BROKER_KEYS, brokerConfigProblem, LONG_MAX, parseList, parseWhole, type Properties } from '@millrace/base'
+import type { GroupsConfig } from '@millrace/groups'
+
+const MINUTE_MS = 60_000
+
+/** What server.properties says of groups. */
+export function groupsConfig(properties: Properties): GroupsConfig {
+  const number = (name: string): number => parseWhole(text(properties, name))
+  return {
+    minSessionTimeoutMs: number('group.min.session.timeout.ms'),
+    maxSessionTimeoutMs: number('group.max.session.timeout.ms'),
+    initialRebalanceDelayMs: number('group.initial.rebalance.delay.ms'),
+    maxSize: number('group.max.size'),
+    maxMetadataBytes: number('offset.metadata.max.bytes'),
+    offsetsRetentionMs: Math.min(LONG_MAX, number('offsets.retention.minutes') * MINUTE_MS),
+    offsetsCheckMs: number('offsets.retention.check.interval.ms'),
+    consumer: {
+      sessionTimeoutMs: number('group.consumer.session.timeout.ms'),
+      heartbeatIntervalMs: number('group.consumer.heartbeat.interval.ms'),
+      maxSize: number('group.consumer.max.size'),
+      assignors: assignors(text(properties, 'group.consumer.assignors')),
+    },
+  }
+}
+
+/** How `__consumer_offsets` is made. */
+export interface OffsetsTopicSettings {
+  readonly partitions: number
+  /** Fewer where there are fewer brokers. */
+  readonly replicas: number
+  readonly segmentBytes: number
+}
+
+export function offsetsTopicSettings(properties: Properties): OffsetsTopicSettings {
+  return {
+    partitions: parseWhole(text(properties, 'offsets.topic.num.partitions')),
+    replicas: parseWhole(text(properties, 'offsets.topic.replication.factor')),
+    segmentBytes: parseWhole(text(properties, 'offsets.topic.segment.bytes')),
+  }
+}
+
+function assignors(value: string): readonly ('uniform' | 'range')[] {
+  const known = parseList(value).filter((name) => name === 'uniform' || name === 'range')
+  return known.length > 0 ? known : ['uniform', 'range']
+}
+
+/** The text of a key: the file's, or where that is none the default. */
+function text(properties: Properties, name: string): string {
+  const value = properties.get(name)
+  if (value !== undefined && brokerConfigProblem(name, value) === null) return value.trim()
+  return BROKER_KEYS.get(name)?.default ?? ''
+}
