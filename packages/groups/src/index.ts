@@ -1,4 +1,8 @@
 export { groupPartition } from './group-partition.ts'
+export { LagWindow, worstStatus } from './lag/lag-window.ts'
+export type { LagLook, LagStatus } from './lag/lag-window.ts'
+export { LogHistory } from './lag/log-history.ts'
+export type { LogLook } from './lag/log-history.ts'
 export { decodeGroupRecord, encodeGroupRecord } from './records/codec.ts'
 export type { GroupRecord, GroupRecordName, RecordNamed, ValueOf } from './records/kinds.ts'
 export type * from './seams.ts'
