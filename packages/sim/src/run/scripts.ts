@@ -5,7 +5,7 @@ const S = 1_000_000
 
 /** A sequence of acts that has broken other systems, with drawn times and victims. */
 export function drawScript(draw: Draw, nodes: readonly number[], atUs: number): Act[] {
-  return draw.pick([rolling, chase, blackout, sleepers, hermit, crashLoop])(draw, nodes, atUs)
+  return draw.pick(SCRIPTS)(draw, nodes, atUs)
 }
 
 /** One node after the other stops in order, or is killed, and comes back: an upgrade. */
@@ -73,3 +73,44 @@ function crashLoop(draw: Draw, nodes: readonly number[], atUs: number): Act[] {
     nodes: [node],
   }))
 }
+
+/** One node after the other is cut off from the rest, clients excepted, faster than they agree: leaders come back with what they wrote alone (Raft's figure 8). */
+function usurpers(draw: Draw, nodes: readonly number[], atUs: number): Act[] {
+  const hosts = nodes.map(hostOf)
+  const gapUs = draw.pick([S, 2 * S, 4 * S])
+  return Array.from({ length: draw.between(3, 6) }, (_, at): Act => {
+    const one = draw.pick(hosts)
+    const forUs = draw.between(gapUs, 2 * gapUs)
+    const to = hosts.filter((host) => host !== one)
+    return { kind: 'cut', atUs: atUs + at * gapUs, forUs, from: [one], to, bothWays: draw.chance(75) }
+  })
+}
+
+/** Syncs fail and the process begins again on pages that only look written; then the power goes (ATC'20). */
+function lostPages(draw: Draw, nodes: readonly number[], atUs: number): Act[] {
+  const node = draw.pick(nodes)
+  const failures = Array.from({ length: 3 }, (_, at): Act => ({
+    kind: 'io-error',
+    atUs: atUs + at * 300_000,
+    node,
+    operation: 'sync',
+    code: 'EIO',
+  }))
+  const cutUs = atUs + draw.between(3 * S, 6 * S)
+  return [...failures, { kind: 'power-cut', atUs: cutUs, forUs: draw.around(S), nodes: [node] }]
+}
+
+/** A node loses its power and comes back while one other does not hear of it, or is not heard (KIP-903). */
+function returner(draw: Draw, nodes: readonly number[], atUs: number): Act[] {
+  const node = draw.pick(nodes)
+  const others = nodes.filter((other) => other !== node)
+  if (others.length === 0) return []
+  const from = [hostOf(node)]
+  const to = [hostOf(draw.pick(others))]
+  return [
+    { kind: 'cut', atUs, forUs: draw.between(3 * S, 8 * S), from, to, bothWays: draw.chance(50) },
+    { kind: 'power-cut', atUs: atUs + draw.between(0, S), forUs: draw.around(S / 2), nodes: [node] },
+  ]
+}
+
+const SCRIPTS = [rolling, chase, blackout, sleepers, hermit, crashLoop, usurpers, lostPages, returner]

@@ -42,7 +42,7 @@ export function drawTape(draw: Draw, shape: TapeShape): readonly Act[] {
   for (let at = shape.fromUs; at < shape.toUs; at += WINDOW_US) {
     if (draw.chance(QUIET_WINDOWS)) continue
     const until = Math.min(shape.toUs, at + WINDOW_US)
-    acts.push(...(draw.chance(12) ? drawScript(draw, shape.nodes, at) : drawWindow(draw, shape, at, until)))
+    acts.push(...(draw.chance(25) ? drawScript(draw, shape.nodes, at) : drawWindow(draw, shape, at, until)))
   }
   return acts.filter(({ kind }) => !shape.without.includes(kind)).sort((a, b) => a.atUs - b.atUs)
 }
