@@ -6,11 +6,11 @@ import type { SegmentedLog } from './partition-log.ts'
 
 const PARALLEL_FILES = 4
 
-/** What the last process wrote of its logs, by folder name. Empty where a file is missing or damaged. */
+/** What the last process wrote of its logs, by folder name. Empty where a file is missing or damaged, but for the starts: those are null then. */
 export interface Checkpoints {
   readonly recoveryPoints: ReadonlyMap<string, number>
   readonly highWatermarks: ReadonlyMap<string, number>
-  readonly logStarts: ReadonlyMap<string, number>
+  readonly logStarts: ReadonlyMap<string, number> | null
 }
 
 interface WrittenEpochs {
@@ -33,24 +33,21 @@ export class DirectoryCheckpoints {
   }
 
   read(done: Done<Checkpoints>): void {
-    const found = new Map<string, ReadonlyMap<string, number>>()
+    const found = new Map<string, ReadonlyMap<string, number> | null>()
     const names = [RECOVERY_POINTS, HIGH_WATERMARKS, LOG_STARTS]
     const readOne = (name: string, ended: Done<void>): void =>
       readSmallFile(this.world.disk, `${this.path}/${name}`, (error, bytes) => {
         const offsets = bytes === null ? null : parseOffsets(bytes)
         if (bytes !== null && offsets === null)
           this.world.log.warn({ path: `${this.path}/${name}` }, 'checkpoint is damaged and goes for nothing')
-        found.set(name, offsets ?? new Map())
+        found.set(name, offsets)
         ended(error)
       })
     eachLimited(names, names.length, readOne, (error) => {
-      const [recoveryPoints, highWatermarks, logStarts] = names.map(
-        (name) => found.get(name) ?? new Map<string, number>(),
-      )
       done(error, {
-        recoveryPoints: recoveryPoints ?? new Map(),
-        highWatermarks: highWatermarks ?? new Map(),
-        logStarts: logStarts ?? new Map(),
+        recoveryPoints: found.get(RECOVERY_POINTS) ?? new Map(),
+        highWatermarks: found.get(HIGH_WATERMARKS) ?? new Map(),
+        logStarts: found.get(LOG_STARTS) ?? null,
       })
     })
   }

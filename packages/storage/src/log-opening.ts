@@ -50,6 +50,9 @@ export function openFolder(request: OpeningRequest, done: Done<OpenedFolder>): v
   new Opening(request, done).start()
 }
 
+/** What is known of a log before its segments are read. */
+type Known = Promised & { readonly epochs: EpochHistory }
+
 class Opening {
   private readonly request: OpeningRequest
   private readonly done: Done<OpenedFolder>
@@ -100,22 +103,20 @@ class Opening {
       return this.failed(error as IoError)
     }
     const promised = this.promised()
-    if (this.listing.quarantined) return this.openQuarantined(epochs ?? new EpochHistory(), promised)
+    const known = { ...promised, epochs: epochs ?? new EpochHistory() }
+    if (this.listing.quarantined) return this.openQuarantined(known)
     const { emptied, beginning } = this.changes ?? {}
     if (emptied === true) return this.openAnew(beginning ?? 0, promised)
     const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
+    const lostHead = this.lostHead(segments[0] as Segment, promised)
+    if (lostHead !== null) return this.openRotten(segments, known, lostHead)
     const empty = segments.every(({ size }) => size === 0)
     const last = segments.at(-1) as Segment
     // A checkpoint is written at a clean stop only for what it knew, and an epoch history only once there is an epoch.
     const trusted =
       clean && promised.recoveryPoint >= last.baseOffset && (epochs !== null || empty) && this.hasRecoveryPoint()
-    if (trusted)
-      return this.finish(
-        segments,
-        { ...promised, endOffset: promised.recoveryPoint, epochs: epochs ?? new EpochHistory() },
-        null,
-      )
+    if (trusted) return this.finish(segments, { ...known, endOffset: promised.recoveryPoint }, null)
     this.recover(segments, epochs, promised)
   }
 
@@ -139,16 +140,32 @@ class Opening {
     return segments.slice(Math.max(first, 0)).map((files) => new Segment(files))
   }
 
+  /**
+   * What is deleted at the start keeps its name until the start is told, so a first segment above the start follows one that is lost. Only a log
+   * that began anew above its former end may not have told so yet.
+   */
+  private lostHead({ baseOffset }: Segment, { logStart, recoveryPoint, highWatermark }: Promised): string | null {
+    const told = this.request.checkpoints.logStarts !== null || (this.changes?.beginning ?? null) !== null
+    const knownEnd = Math.max(recoveryPoint, highWatermark, this.changes?.pieces.at(-1)?.end ?? 0)
+    if (!told || baseOffset <= logStart || baseOffset > knownEnd) return null
+    return `the first segment begins at offset ${baseOffset}, the log at ${logStart}`
+  }
+
+  /** Nothing of it is trusted, and nothing changed. */
+  private openRotten(segments: Segment[], known: Known, quarantined: string): void {
+    const endOffset = Math.max(known.highWatermark, (segments.at(-1) as Segment).baseOffset)
+    const { epochs } = known
+    this.finish(segments, { ...known, endOffset }, { epochs, endOffset, quarantined, lostBytes: 0, detail: '' })
+  }
+
   /** An earlier process met rot: what is here is not looked at again, until the log is replaced. */
-  private openQuarantined(epochs: EpochHistory, promised: Promised): void {
+  private openQuarantined(known: Known): void {
     readSmallFile(this.request.world.disk, `${this.folder}/${QUARANTINED}`, (error, bytes) => {
       if (error !== null) return this.failed(error)
       const reason = new TextDecoder().decode(bytes ?? new Uint8Array(0)) || 'quarantined by an earlier process'
       const found = this.listing.segments.map((files) => new Segment(files))
-      const segments = found.length > 0 ? found : [Segment.empty(this.folder, promised.logStart, 0)]
-      const endOffset = Math.max(promised.highWatermark, (segments.at(-1) as Segment).baseOffset)
-      const recovered = { epochs, endOffset, quarantined: reason, lostBytes: 0, detail: '' }
-      this.finish(segments, { ...promised, endOffset, epochs }, recovered)
+      const segments = found.length > 0 ? found : [Segment.empty(this.folder, known.logStart, 0)]
+      this.openRotten(segments, known, reason)
     })
   }
 
@@ -157,7 +174,7 @@ class Opening {
     const promised = {
       recoveryPoint: checkpoints.recoveryPoints.get(name) ?? 0,
       highWatermark: checkpoints.highWatermarks.get(name) ?? 0,
-      logStart: checkpoints.logStarts.get(name) ?? 0,
+      logStart: checkpoints.logStarts?.get(name) ?? 0,
     }
     return this.changes === null ? promised : promisedAfter(promised, this.changes)
   }
@@ -233,7 +250,7 @@ class Opening {
 
   private finish(
     segments: Segment[],
-    known: Promised & { endOffset: number; epochs: EpochHistory },
+    known: Known & { readonly endOffset: number },
     recovered: Recovered | null,
   ): void {
     const { topic, partition, world } = this.request
