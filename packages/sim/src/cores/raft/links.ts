@@ -1,7 +1,7 @@
 import type { Random } from '@millrace/base'
 import type { Carrier, Envelope } from '@millrace/raft/model'
 import type { Agenda } from '../agenda.ts'
-import { chance } from '../chance.ts'
+import { chance, pick } from '../chance.ts'
 
 /** Of 100 messages so many. */
 export interface LinkFaults {
@@ -19,6 +19,8 @@ interface Connection {
 }
 
 const NO_FAULTS: LinkFaults = { lost: 0, doubled: 0, reordered: 0 }
+/** How late at most what a broken connection carried arrives: while an election goes on, or long after it. */
+const LATE_US = [20_000, 1_000_000]
 /** Member ids are below it. */
 const IDS = 16
 
@@ -76,7 +78,7 @@ export class Links implements Carrier {
   private arrive(connection: Connection, envelope: Envelope): void {
     if (!connection.broken) return this.deliver(envelope)
     if (chance(this.random, 50)) return
-    this.agenda.after(this.random.below(1_000_000), () => this.deliver(envelope))
+    this.agenda.after(this.random.below(pick(this.random, LATE_US)), () => this.deliver(envelope))
   }
 
   broken(a: number, b: number): void {

@@ -12,7 +12,7 @@ export class Nemesis {
   private readonly meanUs: number
   private wipes = 0
 
-  constructor(storm: Storm, random: Random) {
+  constructor(storm: Storm, random: Random, weights: Readonly<Record<string, number>> = {}) {
     this.storm = storm
     this.random = random
     this.meanUs = 10_000 + random.below(200_000)
@@ -30,6 +30,8 @@ export class Nemesis {
       remove: weight(3),
       transfer: weight(5),
       upheaval: weight(8),
+      brokenElection: weight(6),
+      ...weights,
     }
     this.next()
   }
@@ -70,10 +72,10 @@ export class Nemesis {
       this.healLater()
     },
     slowDisks: () => {
-      const { syncUs } = this.storm
-      this.storm.syncUs = Math.max(syncUs, 60_000)
+      const { syncUs } = this.storm.chores
+      this.storm.chores.syncUs = Math.max(syncUs, 60_000)
       this.later(() => {
-        if (this.storm.faulty) this.storm.syncUs = syncUs
+        if (this.storm.faulty) this.storm.chores.syncUs = syncUs
       })
     },
     wipe: () => this.wipe(),
@@ -85,7 +87,12 @@ export class Nemesis {
     },
     transfer: () =>
       this.storm.group.leader()?.step({ kind: 'transferLeadership', to: this.storm.any()?.voter ?? null }),
-    upheaval: () => this.upheaval(),
+    upheaval: () => this.upheaval(1 + this.random.below(2)),
+    brokenElection: () => {
+      this.upheaval(2)
+      for (let at = 0; at < 2; at++)
+        this.storm.agenda.after(this.random.below(20_000), () => this.crash(this.storm.any()))
+    },
   }
 
   private id(): number {
@@ -107,12 +114,12 @@ export class Nemesis {
     this.storm.crash(member)
   }
 
-  /** Everybody loses sight of the leader, and one or two want to be the next. */
-  private upheaval(): void {
+  /** Everybody loses sight of the leader, and so many want to be the next. */
+  private upheaval(candidates: number): void {
     const leader = this.storm.group.leader()
     for (const member of this.storm.group.all)
       if (leader !== null && member !== leader) member.step({ kind: 'connectionBroken', peer: leader.voter })
-    for (let at = this.random.below(2); at >= 0; at--) this.storm.any()?.step({ kind: 'campaign' })
+    for (let at = 0; at < candidates; at++) this.storm.any()?.step({ kind: 'campaign' })
   }
 
   /** One disk may be lost at a time: only once the newest wiped node is a voter again for everybody who counts. */

@@ -51,6 +51,11 @@ function says(change: (output: RaftOutput, inner: RaftMachine) => RaftOutput): C
     })(createRaft(config, start))
 }
 
+/** Where a bug needs a rare coincidence: weights of faults under which it is less rare. */
+export const PROVOKED: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'a vote is forgotten in a crash': { brokenElection: 60 },
+}
+
 /** Bugs that the storm has to find: each is one of the rules, broken. */
 export const PLANTED: Readonly<Record<string, Create>> = {
   'messages do not wait for the write that they vouch for': says((output) => ({

@@ -5,6 +5,7 @@ import { Group, voterName, voterOf, type Member } from '@millrace/raft/model'
 import { Violation } from '../../seams.ts'
 import { Agenda } from '../agenda.ts'
 import { pick } from '../chance.ts'
+import { Chores } from './chores.ts'
 import { Links } from './links.ts'
 import { Nemesis } from './nemesis.ts'
 import { Rounds } from './rounds.ts'
@@ -15,8 +16,8 @@ export const RAFT = 'raft core'
 export interface StormOptions {
   readonly seed: number
   readonly create?: typeof createRaft
-  /** How long faults are injected, before everything is healed. */
-  readonly faultyUs?: number
+  /** Weights of kinds of faults, instead of drawn ones. */
+  readonly faults?: Readonly<Record<string, number>>
   readonly trace?: (line: string) => void
 }
 
@@ -31,16 +32,6 @@ export interface StormResult {
 const SECOND_US = 1_000_000
 const TICK_US = 10_000
 
-/** What a member has under way. */
-interface Busy {
-  /** Another one with every incarnation: what was under way when it ended never ends. */
-  life: number
-  syncing: boolean
-  reading: boolean
-  fetching: boolean
-  settling: boolean
-}
-
 /**
  * A whole group on virtual time under a seeded storm: messages are lost, doubled and reordered, links are cut one way or both, connections break, nodes crash
  * with unsynced writes and come back, are wiped and swapped in again, voters are removed and added, leadership is handed around. The invariants
@@ -53,23 +44,18 @@ export class Storm {
   readonly links: Links
   readonly size: number
   readonly counts = new Map<string, number>()
-  /** Mean time of a sync. */
-  syncUs: number
+  readonly chores: Chores
   faulty = true
   private readonly rounds: Rounds
-  private readonly busy = new Map<Member, Busy>()
-  private readonly laziness: number
   private readonly trace: ((line: string) => void) | undefined
   private proposals = 0
 
-  constructor({ seed, create, trace }: StormOptions) {
+  constructor({ seed, create, faults: weights, trace }: StormOptions) {
     const random = new SeededRandom(`raft core ${seed}`)
     this.random = random
     this.trace = trace
     this.agenda = new Agenda(random.fork('agenda'))
     this.size = pick(random, [3, 5])
-    this.laziness = pick(random, [0, 0, 30, 80])
-    this.syncUs = pick(random, [200, 2000, 10_000])
     const rate = (most: number): number => (random.below(2) === 0 ? 0 : random.below(most + 1))
     const faults = { lost: rate(8), doubled: rate(4), reordered: rate(10) }
     const delays = { delayUs: pick(random, [500, 3000, 15_000]), ...faults }
@@ -78,11 +64,13 @@ export class Storm {
       this.group.deliver(envelope)
     })
     const machines = random.fork('machines')
+    const paces = { laziness: pick(random, [0, 0, 30, 80]), syncUs: pick(random, [200, 2000, 10_000]) }
+    this.chores = new Chores(this, random.fork('chores'), paces)
     this.group = new Group({
       random: (n) => machines.below(n),
       carrier: this.links,
-      lazy: (member) => this.isLazy(member),
-      settled: (member) => this.settled(member),
+      lazy: (member) => this.chores.leavesForLater(member),
+      settled: (member) => this.chores.look(member),
       ...(create === undefined ? {} : { create }),
       config: {
         maxTailBytes: pick(random, [200, 2000, 100_000]),
@@ -94,6 +82,7 @@ export class Storm {
     this.group.form(Array.from({ length: this.size }, (_, at) => voterOf(String(at + 1))))
     this.rounds = new Rounds(this.group)
     this.begin()
+    void new Nemesis(this, random.fork('nemesis'), weights)
   }
 
   private begin(): void {
@@ -106,7 +95,6 @@ export class Storm {
     this.every(20_000, () => this.swap())
     // Of several that believe that they lead, the one that does not is the one to ask.
     this.every(pick(random, [3_000, 50_000]), () => this.group.all.forEach((member) => this.rounds.begin(member)))
-    void new Nemesis(this, random.fork('nemesis'))
   }
 
   /** Runs one seed: the storm, then healing, then everybody must agree and serve. */
@@ -132,7 +120,7 @@ export class Storm {
     this.tell('everything is healed')
     this.faulty = false
     this.links.calm()
-    this.syncUs = 500
+    this.chores.calm()
     this.group.cuts.clear()
     for (const member of this.group.all) if (!member.up) this.restart(member)
   }
@@ -192,10 +180,11 @@ export class Storm {
   crash(member: Member): void {
     if (!member.up) return
     this.tell(`crash of ${voterName(member.voter)}`)
-    const busy = this.busyOf(member)
-    this.busy.set(member, { ...IDLE, life: busy.life + 1 })
+    this.chores.end(member)
     this.group.crash(member)
-    this.agenda.after(this.random.below(SECOND_US / 2), () => this.restart(member))
+    // Half of them while the election that their end began is still under way.
+    const soonUs = pick(this.random, [10_000, SECOND_US / 2])
+    this.agenda.after(this.random.below(soonUs), () => this.restart(member))
   }
 
   /** Unless it is up again, or was wiped meanwhile. */
@@ -204,71 +193,6 @@ export class Storm {
     this.count('restart')
     this.tell(`restart of ${voterName(member.voter)}`)
     this.group.restart(member)
-  }
-
-  /** What the node around a machine does in its own time. */
-  private settled(member: Member): void {
-    const busy = this.busyOf(member)
-    const { life } = busy
-    const later = (delayUs: number, run: () => void): void =>
-      this.agenda.after(delayUs, () => {
-        if (this.busyOf(member).life === life) run()
-      })
-    if (member.writes.length > 0 && !busy.syncing) {
-      busy.syncing = true
-      later(1 + this.random.below(2 * this.syncUs), () => {
-        busy.syncing = false
-        member.sync(1 + this.random.below(member.writes.length))
-        this.settled(member)
-      })
-    }
-    if (member.reads.length > 0 && !busy.reading) {
-      busy.reading = true
-      later(1 + this.random.below(2000), () => {
-        busy.reading = false
-        member.answerRead()
-        this.settled(member)
-      })
-    }
-    if (member.wants !== null && !busy.fetching) {
-      busy.fetching = true
-      later(1 + this.random.below(20_000), () => {
-        busy.fetching = false
-        this.fetch(member)
-        this.settled(member)
-      })
-    }
-  }
-
-  private fetch(member: Member): void {
-    const { wants } = member
-    if (wants === null) return
-    this.count('fetch')
-    const source = this.group.all.find((other) => sameVoter(other.voter, wants.from))
-    const snapshot = source?.disk.snapshot ?? null
-    if (source === undefined || !source.up || this.group.isCut(source.voter.id, member.voter.id)) return
-    if (snapshot !== null && snapshot.index === wants.index) member.install(snapshot)
-  }
-
-  /** A node gathers what several inputs want into one output, now and then. */
-  private isLazy(member: Member): boolean {
-    if (!this.faulty || this.random.below(100) >= this.laziness) return false
-    const busy = this.busyOf(member)
-    if (busy.settling) return true
-    busy.settling = true
-    const { life } = busy
-    this.agenda.after(this.random.below(5000), () => {
-      if (this.busyOf(member).life !== life) return
-      busy.settling = false
-      member.settle()
-    })
-    return true
-  }
-
-  private busyOf(member: Member): Busy {
-    let busy = this.busy.get(member)
-    if (busy === undefined) this.busy.set(member, (busy = { ...IDLE }))
-    return busy
   }
 
   /** What the node around the machine does: strangers are learners, and learners that caught up replace who they were. */
@@ -305,8 +229,6 @@ export class Storm {
     return `${(this.agenda.nowUs / 1000).toFixed(3)} ${what}`
   }
 }
-
-const IDLE: Busy = { life: 0, syncing: false, reading: false, fetching: false, settling: false }
 
 function told(message: object): string {
   return JSON.stringify(message, (_, value: unknown) => (value instanceof Uint8Array ? `${value.length} bytes` : value))
