@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { PLANTED, PROVOKED } from '../../src/cores/raft/planted.ts'
 import { Storm, type StormOptions } from '../../src/cores/raft/storm.ts'
 
-describe('a group in a storm', () => {
+describe('a group in a storm', { timeout: 120_000 }, () => {
   it('keeps every invariant, converges once the storm is over, and the storms together did everything', () => {
     const counts = new Map<string, number>()
     let committed = 0
@@ -26,7 +26,7 @@ describe('a group in a storm', () => {
   })
 })
 
-describe('the storm finds a machine', () => {
+describe('the storm finds a machine', { timeout: 120_000 }, () => {
   it.each(Object.keys(PLANTED).map((name) => ({ name })))('in which $name', ({ name }) => {
     expect(firstCaught(PLANTED[name] as Required<StormOptions>['create'], PROVOKED[name] ?? {})).not.toBeNull()
   })
