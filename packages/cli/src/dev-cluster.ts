@@ -60,6 +60,7 @@ function properties(id: number, ports: readonly number[], folder: string): strin
     `min.insync.replicas=${Math.max(1, replicas - 1)}`,
     'num.partitions=3',
     'auto.create.topics.enable=true',
+    'group.initial.rebalance.delay.ms=0',
     '',
   ].join('\n')
 }

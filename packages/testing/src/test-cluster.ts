@@ -74,6 +74,7 @@ function configOf(id: number, ports: readonly number[], properties: Readonly<Rec
     'log.dirs': '/data',
     'default.replication.factor': String(replicas),
     'min.insync.replicas': String(Math.max(1, replicas - 1)),
+    'group.initial.rebalance.delay.ms': '0',
     ...properties,
   }
   const text = Object.entries(settings).map(([key, value]) => `${key}=${value}`)

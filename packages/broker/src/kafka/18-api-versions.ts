@@ -7,7 +7,10 @@ import type { Handler, Services } from './services.ts'
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 /** Features of the cluster that clients and `kafka-features` see. Always on: there is no older form to fall back to. */
-const FEATURES = [{ name: 'eligible.leader.replicas.version', min: 0, max: 1, finalized: 1 }] as const
+const FEATURES = [
+  { name: 'eligible.leader.replicas.version', min: 0, max: 1, finalized: 1 },
+  { name: 'group.version', min: 0, max: 1, finalized: 1 },
+] as const
 
 /**
  * Tells a client what this broker serves, and nothing it does not: clients pick features by these ranges. A version that is not

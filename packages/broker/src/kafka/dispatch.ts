@@ -5,6 +5,15 @@ import { produceHandler } from './00-produce.ts'
 import { fetchHandler } from './01-fetch.ts'
 import { listOffsetsHandler } from './02-list-offsets.ts'
 import { metadataHandler } from './03-metadata.ts'
+import { offsetCommitHandler } from './08-offset-commit.ts'
+import { offsetFetchHandler } from './09-offset-fetch.ts'
+import { findCoordinatorHandler } from './10-find-coordinator.ts'
+import { joinGroupHandler } from './11-join-group.ts'
+import { heartbeatHandler } from './12-heartbeat.ts'
+import { leaveGroupHandler } from './13-leave-group.ts'
+import { syncGroupHandler } from './14-sync-group.ts'
+import { describeGroupsHandler } from './15-describe-groups.ts'
+import { listGroupsHandler } from './16-list-groups.ts'
 import { apiVersionsHandler } from './18-api-versions.ts'
 import { createTopicsHandler } from './19-create-topics.ts'
 import { deleteTopicsHandler } from './20-delete-topics.ts'
@@ -19,6 +28,10 @@ import { incrementalAlterConfigsHandler } from './44-incremental-alter-configs.t
 import { listPartitionReassignmentsHandler } from './46-list-partition-reassignments.ts'
 import { describeQuorumHandler } from './55-describe-quorum.ts'
 import { describeClusterHandler } from './60-describe-cluster.ts'
+import { deleteGroupsHandler } from './42-delete-groups.ts'
+import { offsetDeleteHandler } from './47-offset-delete.ts'
+import { consumerGroupHeartbeatHandler } from './68-consumer-group-heartbeat.ts'
+import { consumerGroupDescribeHandler } from './69-consumer-group-describe.ts'
 import { describeTopicPartitionsHandler } from './75-describe-topic-partitions.ts'
 import type { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
@@ -62,6 +75,15 @@ function handlersOf(services: Services): readonly Handler[] {
     fetchHandler(services),
     listOffsetsHandler(services),
     metadataHandler(services),
+    offsetCommitHandler(services),
+    offsetFetchHandler(services),
+    findCoordinatorHandler(services),
+    joinGroupHandler(services),
+    heartbeatHandler(services),
+    leaveGroupHandler(services),
+    syncGroupHandler(services),
+    describeGroupsHandler(services),
+    listGroupsHandler(services),
     createTopicsHandler(services),
     deleteTopicsHandler(services),
     deleteRecordsHandler(services),
@@ -75,6 +97,10 @@ function handlersOf(services: Services): readonly Handler[] {
     listPartitionReassignmentsHandler(services),
     describeQuorumHandler(services),
     describeClusterHandler(services),
+    deleteGroupsHandler(services),
+    offsetDeleteHandler(services),
+    consumerGroupHeartbeatHandler(services),
+    consumerGroupDescribeHandler(services),
     describeTopicPartitionsHandler(services),
   ] as readonly unknown[] as readonly Handler[]
 }
