@@ -111,13 +111,18 @@ export function encodeGroupHeader(
  */
 function payloadDigest(payload: readonly Uint8Array[]): number {
   let count = 0
-  for (const part of payload) for (let at = 0; at < part.length; at += batchBytes(part, at)) count++
+  for (const part of payload) for (let at = 0; at < part.length; at = batchEnd(part, at)) count++
   const prefixes = new Uint8Array(count * BATCH_PREFIX_BYTES)
   let to = 0
   for (const part of payload)
-    for (let at = 0; at < part.length; at += batchBytes(part, at))
+    for (let at = 0; at < part.length; at = batchEnd(part, at))
       for (let i = 0; i < BATCH_PREFIX_BYTES; i++) prefixes[to++] = part[at + i] as number
   return crc32c(prefixes)
+}
+
+/** Memory that is no batch, by whatever mistake, ends as a digest that does not match and never as a loop without end. */
+function batchEnd(bytes: Uint8Array, at: number): number {
+  return at + Math.max(batchBytes(bytes, at), BATCH_PREFIX_BYTES)
 }
 
 /** One entry as it is read back. */

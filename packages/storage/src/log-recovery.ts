@@ -61,7 +61,7 @@ class Recovery {
   private readonly done: Done<Recovered>
   private readonly epochs: EpochHistory
   private readonly firstWalked: number
-  /** The offset that the next batch may not be below. */
+  /** The offset that the next batch begins at. */
   private next: number
   private detail = ''
   private sawBatch = false
@@ -145,7 +145,8 @@ class Recovery {
     const { bytes, at, position, size } = batch
     const base = baseOffset(bytes, at)
     const epoch = leaderEpoch(bytes, at)
-    if (base < this.next) this.detail = `a batch at offset ${base} where ${this.next} or more was due`
+    // Logs are dense until there is compaction.
+    if (base !== this.next) this.detail = `a batch at offset ${base} where ${this.next} was due`
     else if (epoch < this.epochs.lastEpoch) {
       this.detail = `epoch ${epoch} after ${this.epochs.lastEpoch}`
       this.cacheDoubted = this.request.epochs !== null && !this.sawBatch

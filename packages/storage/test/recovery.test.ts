@@ -228,6 +228,22 @@ describe('after an unclean stop, a log', () => {
     }
   })
 
+  it('with a batch of another place within it ends before that, or is quarantined: it never has a hole', () => {
+    for (const [watermark, quarantined] of [
+      [20, false],
+      [76, true],
+    ] as const) {
+      const stopped = killed(40, watermark)
+      const [to, from] = [placeOf(stopped, 44), placeOf(stopped, 50)]
+      const moved = stopped.world.disk.file(from.path).content.subarray(from.at, from.at + from.size)
+      stopped.world.disk.file(to.path).content.set(moved, to.at)
+      // All is walked then.
+      stopped.world.disk.drop(`${FOLDER}/leader-epoch-checkpoint`)
+      const { log } = reopen(stopped)
+      expect([log.quarantined !== null, log.endOffset]).toEqual([quarantined, quarantined ? log.endOffset : 44])
+    }
+  })
+
   it('with an empty segment that others follow is quarantined', () => {
     const stopped = killed(40, 60)
     cutFile(stopped, stopped.logs[1]!, 0)
