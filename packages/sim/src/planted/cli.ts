@@ -1,9 +1,22 @@
 // `npm run sim:planted`: the tester tested. Every planted bug must be found.
 import { parseArgs } from 'node:util'
+import type { PlantedBug } from './bug.ts'
 import { applicableBugs, type Finding, searchPlanted } from './search.ts'
 
 /** More in the median, and the plans have lost their bite. */
 const MEDIAN_SEEDS = 50
+
+const USAGE = `Breaks rules of the product one by one, by patches of its source as it is loaded, and tells which seed and invariant found each.
+
+  npm run sim:planted                     all bugs, each with the seeds 1 to 1000 until one finds it
+  npm run sim:planted -- --only leader    those with this in their names
+  npm run sim:planted -- --list           their names
+
+  --first N   the first seed; 1 unless given
+  --seeds N   seeds for each bug at most; 1000 unless given
+  --jobs N    processes; 2 unless given
+  --json      a line of JSON for each bug, and one for the summary
+`
 
 const { values } = parseArgs({
   options: {
@@ -13,17 +26,26 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     json: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 })
 
 process.exitCode = (await main()) ? 0 : 1
 
 async function main(): Promise<boolean> {
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return true
+  }
   const bugs = applicableBugs(values.only)
   if (values.list) {
     process.stdout.write(bugs.map(({ name }) => `${name}\n`).join(''))
     return true
   }
+  return search(bugs)
+}
+
+async function search(bugs: readonly PlantedBug[]): Promise<boolean> {
   const width = Math.max(...bugs.map(({ name }) => name.length))
   const started = Date.now()
   const findings = await searchPlanted({
