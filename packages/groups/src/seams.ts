@@ -420,7 +420,8 @@ export interface DescribeConsumerGroupResponse {
     readonly rackId: string | null
     readonly memberEpoch: number
     readonly topicNames: readonly string[]
-    readonly topicRegex: string | null
+    /** Empty where there is none. */
+    readonly topicRegex: string
     readonly assignment: readonly NamedPartitions[]
     readonly targetAssignment: readonly NamedPartitions[]
     /** -1 unknown, 0 classic, 1 consumer. */

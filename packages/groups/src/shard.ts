@@ -263,7 +263,6 @@ class Shard implements GroupShard {
     const { groupId } = request
     const group = this.registry.get(groupId)
     if (group?.type === 'consumer') return group.heartbeat(request, nowMs, out)
-    if (groupId === '') return refuse(request, out, ErrorCode.INVALID_GROUP_ID, 'a group must have a name')
     if (group !== null && group.state !== 'Empty')
       return refuse(request, out, ErrorCode.GROUP_ID_NOT_FOUND, `${groupId} is a group of the classic protocol`)
     const made = this.registry.newConsumer(groupId)

@@ -75,7 +75,7 @@ export class ConsumerGroupState {
         return
       case 'consumerMember':
         if (record.value === null) this.removeMember(record.key.memberId)
-        else this.setFacts(record.key.memberId, record.value)
+        else this.setFacts(record.key.memberId, { ...record.value, topicRegex: record.value.topicRegex ?? '' })
         return
       case 'targetMember':
         this.setTarget(record)
@@ -100,7 +100,7 @@ export class ConsumerGroupState {
     member.facts = facts
     if (facts.instanceId !== null) this.statics.set(facts.instanceId, memberId)
     for (const name of facts.topicNames) this.topicNames.add(name)
-    if (facts.topicRegex !== null) this.patterns.add(facts.topicRegex)
+    if (facts.topicRegex !== '') this.patterns.add(facts.topicRegex)
     if (facts.serverAssignor !== null) this.assignorVotes.add(facts.serverAssignor)
   }
 
@@ -108,7 +108,7 @@ export class ConsumerGroupState {
     if (facts.instanceId !== null && this.statics.get(facts.instanceId) === memberId)
       this.statics.delete(facts.instanceId)
     for (const name of facts.topicNames) this.topicNames.remove(name)
-    if (facts.topicRegex !== null) this.patterns.remove(facts.topicRegex)
+    if (facts.topicRegex !== '') this.patterns.remove(facts.topicRegex)
     if (facts.serverAssignor !== null) this.assignorVotes.remove(facts.serverAssignor)
   }
 

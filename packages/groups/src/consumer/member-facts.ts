@@ -9,18 +9,12 @@ export function factsAfter(before: MemberFacts | null, request: ConsumerHeartbea
     clientId: request.clientId,
     clientHost: request.clientHost,
     topicNames: request.topicNames === null ? (before?.topicNames ?? []) : distinct(request.topicNames),
-    topicRegex: regexAfter(before, request.topicRegex),
+    topicRegex: request.topicRegex ?? before?.topicRegex ?? '',
     rebalanceTimeoutMs:
       request.rebalanceTimeoutMs === -1 ? (before?.rebalanceTimeoutMs ?? -1) : request.rebalanceTimeoutMs,
     serverAssignor: request.serverAssignor ?? before?.serverAssignor ?? null,
     classic: null,
   }
-}
-
-/** An empty regular expression takes the one before back. */
-function regexAfter(before: MemberFacts | null, regex: string | null): string | null {
-  if (regex === null) return before?.topicRegex ?? null
-  return regex === '' ? null : regex
 }
 
 function distinct(names: readonly string[]): string[] {

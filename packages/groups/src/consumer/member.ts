@@ -2,8 +2,10 @@ import type { ValueOf } from '../records/kinds.ts'
 import { BLANK, MemberState } from './reconciliation.ts'
 import type { Current } from './reconciliation.ts'
 
-/** What a member told about itself. */
-export type MemberFacts = ValueOf<'consumerMember'>
+/** What a member told about itself; an empty regular expression is none, as Kafka's records have it. */
+export interface MemberFacts extends ValueOf<'consumerMember'> {
+  readonly topicRegex: string
+}
 
 const UNKNOWN: MemberFacts = {
   instanceId: null,
@@ -11,7 +13,7 @@ const UNKNOWN: MemberFacts = {
   clientId: '',
   clientHost: '',
   topicNames: [],
-  topicRegex: null,
+  topicRegex: '',
   rebalanceTimeoutMs: -1,
   serverAssignor: null,
   classic: null,

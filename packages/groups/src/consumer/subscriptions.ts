@@ -104,19 +104,15 @@ export class Subscriptions {
     const sets = new Map<string, ReadonlySet<Uuid>>()
     const result = new Map<string, ReadonlySet<Uuid>>()
     for (const { memberId, facts } of members) {
-      const subscription = `${facts.topicRegex ?? ''}\n${facts.topicNames.join('\n')}`
+      const subscription = `${facts.topicRegex}\n${facts.topicNames.join('\n')}`
       let ids = sets.get(subscription)
       if (ids === undefined) {
-        ids = this.idsOf([...facts.topicNames, ...this.matchesOf(facts.topicRegex)])
+        ids = this.idsOf([...facts.topicNames, ...(this.state.regexes.get(facts.topicRegex) ?? [])])
         sets.set(subscription, ids)
       }
       result.set(memberId, ids)
     }
     return result
-  }
-
-  private matchesOf(regex: string | null): readonly string[] {
-    return regex === null ? [] : (this.state.regexes.get(regex) ?? [])
   }
 
   private idsOf(names: readonly string[]): ReadonlySet<Uuid> {

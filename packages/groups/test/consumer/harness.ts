@@ -28,8 +28,8 @@ export class Topics implements TopicsView {
   private made = 0
 
   /** Makes a topic, or gives one that is there this many partitions. */
-  set(name: string, partitions: number): Uuid {
-    const id = this.all.get(name)?.id ?? topicId(++this.made)
+  set(name: string, partitions: number, newId?: Uuid): Uuid {
+    const id = this.all.get(name)?.id ?? newId ?? topicId(++this.made)
     this.all.set(name, { id, name, partitions, racksOf: () => [] })
     this.version++
     return id
