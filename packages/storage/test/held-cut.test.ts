@@ -1,7 +1,7 @@
 import { leaderEpoch, nextOffset } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import { HeldCut } from '../src/held-cut.ts'
-import type { LogDirectoryOptions, PartitionLog } from '../src/index.ts'
+import type { LogDirectoryOptions, PartitionLog, TimestampHit } from '../src/index.ts'
 import { batchAt, createLog, type Opened, offsetsOf, openDirectory, readAll, Reports, SMALL } from './log-fixture.ts'
 import { SimWorld, TestRandom } from './sim-world.ts'
 
@@ -166,10 +166,14 @@ describe('a cut below the recovery point', () => {
     }
   })
 
-  it('is there after a clean stop at once, and searched by time like any other', () => {
+  it('is searched by time while it waits, and is there after a clean stop at once', () => {
     const life = promised()
     life.log.truncate(17)
-    append(life, 30, 2)
+    const timestamp = 1_800_000_000_000
+    life.log.append([batchAt({ at: 17, epoch: 2, timestamp })], 0)
+    append(life, 29, 2)
+    const hit = life.world.ask<TimestampHit | null>((done) => life.log.offsetForTimestamp(timestamp, done))
+    expect(hit).toEqual({ offset: 17, timestamp, leaderEpoch: 2 })
     life.world.ask<void>((done) => life.directory.close(done))
     const after = reopen(life)
     expect([after.found.clean, after.log.endOffset]).toEqual([true, 47])
