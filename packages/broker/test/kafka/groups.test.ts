@@ -611,7 +611,7 @@ test('ConsumerGroupDescribe tells epochs and assignments, and why a group is non
     clientId: 'c',
     clientHost: '/h',
     topicNames: ['t'],
-    topicRegex: null,
+    topicRegex: '',
     assignment,
     targetAssignment: [],
     memberType: 1,

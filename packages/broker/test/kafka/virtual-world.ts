@@ -19,7 +19,7 @@ import { inflate } from '@millrace/records'
 /** Time that moves only when a test says so, and turns that end only then. */
 export class VirtualTime implements Clock, Timers {
   private nowUs = 0
-  private readonly wallStartMs = 1_700_000_000_000
+  private wallStartMs = 1_700_000_000_000
   private ends: (() => void)[] = []
   private readonly due: { atUs: number; run: () => void }[] = []
 
@@ -63,6 +63,16 @@ export class VirtualTime implements Clock, Timers {
       next.run()
     }
     this.nowUs = until
+  }
+
+  /** Time in which nothing runs, as for a process that stands still. */
+  skip(ms: number): void {
+    this.nowUs += ms * 1000
+  }
+
+  /** Somebody sets the wall clock. */
+  jumpWall(ms: number): void {
+    this.wallStartMs += ms
   }
 
   /** Runs the one timer that is due first. */
