@@ -45,6 +45,8 @@ export interface Invariants {
   acked(topic: string, partition: number, end: number): void
   /** A consumer was given the record at `offset`. */
   read(topic: string, partition: number, offset: number): void
+  /** Whether nothing was ever committed in this partition: whoever leads it, nothing is lost. */
+  isBlank(topicId: string, partition: number): boolean
   /** Nothing has been on its way for long enough: the replicas in sync are equal. */
   quiet(): void
   readonly counts: InvariantCounts
@@ -109,6 +111,7 @@ class ClusterInvariants implements Invariants {
       counts,
       uncleanElection: (topic) => this.mayElectUncleanly(topic) ?? uncleanElection,
       minInsyncReplicas: (topic) => minInsyncReplicas(this.metadata.image, topic),
+      limited: (topic) => this.limited(topic),
       brokerEpoch: (id) => this.metadata.image.brokers.get(id)?.epoch,
     }
   }
@@ -326,6 +329,11 @@ class ClusterInvariants implements Invariants {
     else model.decided(now, old)
   }
 
+  private limited(topic: string): boolean {
+    const settings = this.metadata.image.configs({ kind: 'topic', name: topic })
+    return ['retention.ms', 'retention.bytes'].some((name) => (settings.get(name) ?? '-1') !== '-1')
+  }
+
   private mayElectUncleanly(topic: string): boolean | null {
     const name = 'unclean.leader.election.enable'
     const { image } = this.metadata
@@ -360,6 +368,10 @@ class ClusterInvariants implements Invariants {
     if (this.metadata.reused.has(topic)) return null
     const found = this.metadata.image.topicByName(topic)
     return found === null ? null : (this.partitions.get(partitionKey(found.id, partition)) ?? null)
+  }
+
+  isBlank(topicId: string, partition: number): boolean {
+    return this.partitions.get(partitionKey(topicId, partition))?.blank ?? true
   }
 
   quiet(): void {

@@ -61,6 +61,8 @@ export interface PartitionRules {
   /** Whether metadata permits, for this topic, to elect a leader that may lack records. */
   uncleanElection(topic: string): boolean
   minInsyncReplicas(topic: string): number
+  /** Whether records of the topic are deleted by age or size: then starts of logs move by themselves, a moment apart. */
+  limited(topic: string): boolean
   /** Of the incarnation that is registered. */
   brokerEpoch(id: number): number | undefined
   readonly counts: PartitionCounts
@@ -111,6 +113,11 @@ export class PartitionModel {
 
   /** The offset after the last committed record: the highest watermark of any leader, as long as no loss was accepted. */
   end = 0
+
+  /** Nothing was ever committed. */
+  get blank(): boolean {
+    return this.committed.length === 0 && this.uncleanEpoch < 0
+  }
 
   // What the controller decides.
 
@@ -475,7 +482,7 @@ export class PartitionModel {
       if (!this.state.isr.includes(watch.mirror.node) || watch.mirror.damaged) continue
       const { highWatermark, logStart } = watch.replica.machine
       demand(
-        leader === undefined || logStart >= leader.replica.machine.logStart,
+        leader === undefined || logStart >= leader.replica.machine.logStart || this.rules.limited(this.state.topic),
         'QuietIsEqual',
         () => `all is quiet and ${watch.name} begins at ${logStart}, its leader at ${leader?.replica.machine.logStart}`,
       )

@@ -20,6 +20,8 @@ interface Written {
   /** -1 where nobody knows. */
   readonly before: number
   readonly seal: number
+  /** Some store has answered for it. */
+  answered: boolean
   /** Kept until the entry is committed. */
   entry: Entry | null
 }
@@ -97,7 +99,13 @@ export class RaftChecks {
       loaded: (state: RaftStoreState) => store.loaded(state.hardState, state.firstIndex, state.lastIndex),
       read: (entries) => this.found(watch, store, entries),
       writing: (change) => this.writing(watch, store, change),
-      written: (change) => store.answered(change),
+      written: (change) => {
+        store.answered(change)
+        for (const { index, term } of change.append ?? []) {
+          const known = this.written.get(index)?.find((other) => other.term === term)
+          if (known !== undefined) known.answered = true
+        }
+      },
     }
   }
 
@@ -141,11 +149,14 @@ export class RaftChecks {
     let all = this.written.get(index)
     if (all === undefined) this.written.set(index, (all = []))
     const known = all.find((other) => other.term === term)
+    const written = { term, before, seal, answered: false, entry: index > this.committed.length ? entry : null }
     if (known === undefined) {
       this.counts.entries++
-      all.push({ term, before, seal, entry: index > this.committed.length ? entry : null })
+      all.push(written)
       return
     }
+    // A formation that was not written is void, and the next one is of the same term.
+    if (index === 1 && !known.answered && known.seal !== seal) return void all.splice(all.indexOf(known), 1, written)
     const agree = known.seal === seal && (before === -1 || known.before === -1 || known.before === before)
     demand(
       agree,

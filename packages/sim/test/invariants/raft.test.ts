@@ -46,6 +46,16 @@ describe('the invariants of Raft', () => {
     expect(() => cluster.member(3).write({ append: [entry(1, 1, 'else')] })).toThrow('LogMatching: ')
   })
 
+  it('a formation that no store answered for may be followed by another one', () => {
+    const cluster = new FakeCluster()
+    cluster.member(1).write({ append: [entry(1, 1, 'lost')] })
+    cluster.invariants.nodeEnded(1, 'power-cut')
+    cluster.spawn(1, null, [])
+    expect(() => cluster.member(1).write({ append: [entry(1, 1, 'second')] })).not.toThrow()
+    cluster.member(1).sync()
+    expect(() => cluster.member(2).write({ append: [entry(1, 1, 'third')] })).toThrow('LogMatching: ')
+  })
+
   it('LogMatching: the same entry after one of another term', () => {
     const cluster = withEntry()
     cluster.member(1).write({ append: [entry(2, 2)] })
