@@ -40,8 +40,12 @@ export interface ConsumerContext {
 
 /** The least time between two assignments where the configuration does not say. */
 const ASSIGNMENT_INTERVAL_MS = 1000
-/** How soon a member that waits for partitions is to ask again: nobody can tell it when they are free. */
-const WAITING_HEARTBEAT_MS = 500
+/**
+ * How soon members are to ask again while the group rebalances: nobody can tell them when partitions are free, or that there is another target. A group sends
+ * no more than a hundred heartbeats a second for that.
+ */
+const REBALANCING_HEARTBEAT_MS = 500
+const REBALANCING_HEARTBEAT_PER_MEMBER_MS = 10
 /** Brokers that create the group with its first member are in the second epoch then; tools compare. */
 const FIRST_EPOCH = 1
 
@@ -328,8 +332,9 @@ export class ConsumerGroup {
 
   private heartbeatIntervalMs({ current }: Member): number {
     const { heartbeatIntervalMs } = this.context.config.consumer
-    const waits = current.state === MemberState.waiting || this.durable.epoch > this.durable.targetEpoch
-    return waits ? Math.min(WAITING_HEARTBEAT_MS, heartbeatIntervalMs) : heartbeatIntervalMs
+    if (current.state !== MemberState.waiting && !this.story.underWay) return heartbeatIntervalMs
+    const soonMs = Math.max(REBALANCING_HEARTBEAT_MS, this.members * REBALANCING_HEARTBEAT_PER_MEMBER_MS)
+    return Math.min(soonMs, heartbeatIntervalMs)
   }
 
   /** Ends sessions and revocations that took too long, looks at topics that changed, and assigns what was put off. */

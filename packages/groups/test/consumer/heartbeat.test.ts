@@ -198,7 +198,7 @@ describe('partitions move', () => {
     expect(joined.heartbeatIntervalMs, 'a member that waits asks soon again').toBeLessThan(HEARTBEAT_MS)
     expect(group.group.state).toBe('Reconciling')
     const told = group.say({ memberId: 'a', memberEpoch: 2 })
-    expect(told).toMatchObject({ memberEpoch: 2, heartbeatIntervalMs: HEARTBEAT_MS })
+    expect(told.memberEpoch).toBe(2)
     expect(told.assignment?.[0]?.partitions).toHaveLength(2)
     expect(b.shortBeat().assignment, 'nothing is free yet').toBeNull()
     expect(group.say({ memberId: 'a', memberEpoch: 2 }).memberEpoch, 'that says nothing of what it owns').toBe(2)
