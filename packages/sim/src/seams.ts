@@ -209,6 +209,8 @@ export interface Workload {
   quiesce(done: () => void): void
   /** Fresh clients read everything from the beginning; adds polls to the history. */
   readAll(done: () => void): void
+  /** An operator has this partition led again, though its leader may lack records. */
+  elect(topic: string, partition: number): void
   /** Operations that ended well since the start. */
   readonly progress: number
 }

@@ -18,6 +18,7 @@ import { hostOf } from './act.ts'
 import { Cluster } from './cluster.ts'
 import { unproductive, unsettled } from './convergence.ts'
 import { Nemesis } from './nemesis.ts'
+import { Operator } from './operator.ts'
 import { type Plan, propertiesOf } from './plan.ts'
 import { Recovery } from './recovery.ts'
 import { withoutDamage } from './found-damage.ts'
@@ -117,6 +118,7 @@ export class Simulation implements NodeWatcher {
     const lost = this.mayLose()
     this.story.tell('nemesis', `everything heals${lost.length > 0 ? ` but ${lost.map(hostOf).join(', ')}` : ''}`)
     this.cluster.heal(lost)
+    this.operate()
     await this.converge(lost)
     for (const id of lost) this.cluster.bringBack(id)
     if (lost.length > 0) await this.converge([])
@@ -207,6 +209,24 @@ export class Simulation implements NodeWatcher {
       for (const id of this.recovery.look()) this.story.tell(hostOf(id), 'has everything again')
       this.watchRecovery()
     })
+  }
+
+  /** From now on somebody looks after the cluster. */
+  private operate(): void {
+    const { cluster, invariants, workload, schedule, judge } = this
+    const operator = new Operator({
+      nodes: cluster.nodes,
+      isBlank: (topicId, partition) => invariants.isBlank(topicId, partition),
+      elect: (topic, partition) => {
+        this.story.tell('operator', `has ${topic}-${partition} led again, in which nothing was committed`)
+        workload.elect(topic, partition)
+      },
+    })
+    const look = (): void => {
+      operator.look(schedule.nowUs)
+      schedule.post(S, judge, look)
+    }
+    schedule.post(S, judge, look)
   }
 
   // What happens to nodes.

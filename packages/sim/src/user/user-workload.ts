@@ -2,6 +2,7 @@ import { SimClock } from '../kernel/clock.ts'
 import { Draw } from '../run/draw.ts'
 import type { Bench, Operation, Workload } from '../seams.ts'
 import { type Crowd, SimClient } from '../workload/client.ts'
+import { Elector } from '../workload/elector.ts'
 import { drawRates, type WorkloadOptions } from '../workload/shape.ts'
 import { type TopicOptions, UserClient } from './user-client.ts'
 
@@ -17,6 +18,9 @@ export interface SimulatedCluster {
   /** Resolves when the faults are over and everything that was broken is whole. */
   readonly healed: Promise<void>
 }
+
+/** Numbers of connections of one client; more than any has. */
+const CONNECTIONS_OF_A_CLIENT = 100_000
 
 /** What a user's workload needs of its run. */
 export interface UserLoadParts {
@@ -40,6 +44,7 @@ export class UserWorkload implements Workload, Crowd, SimulatedCluster {
   progress = 0
   private readonly parts: UserLoadParts
   private readonly client: UserClient
+  private elections = 0
   private over = false
   private waiting: (() => void) | null = null
   private heal: () => void = () => undefined
@@ -73,6 +78,14 @@ export class UserWorkload implements Workload, Crowd, SimulatedCluster {
 
   readAll(done: () => void): void {
     done()
+  }
+
+  elect(topic: string, partition: number): void {
+    const name = `operator.${++this.elections}`
+    const random = this.bench.random.fork(name)
+    const firstConnection = this.elections * CONNECTIONS_OF_A_CLIENT
+    const client = new SimClient(this, { host: 'operator', name, random, firstConnection })
+    client.begin(new Elector(client, topic, partition))
   }
 
   begun(operation: Operation): void {

@@ -3,6 +3,7 @@ import { Draw } from '../run/draw.ts'
 import type { Bench, Life, Operation, Workload } from '../seams.ts'
 import { Admin } from './admin.ts'
 import { type Crowd, type Role, SimClient } from './client.ts'
+import { Elector } from './elector.ts'
 import { type Ends, FinalReader } from './final-reader.ts'
 import { Producer } from './producer.ts'
 import { RoamingConsumer } from './roaming-consumer.ts'
@@ -87,6 +88,11 @@ class SimWorkload implements Workload, Crowd {
       })
     })
     client.begin(reader)
+  }
+
+  elect(topic: string, partition: number): void {
+    const client = this.newClient('operator', `operator.${this.born}`)
+    client.begin(new Elector(client, topic, partition))
   }
 
   begun(operation: Operation): void {
