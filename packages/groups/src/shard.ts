@@ -1,5 +1,6 @@
 import { ErrorCode } from '@millrace/base'
 import type { Random, Uuid } from '@millrace/base'
+import { areBounded } from './bounds.ts'
 import { describeClassic, NO_GROUP } from './classic/description.ts'
 import type { ClassicGroup, Turn } from './classic/group.ts'
 import { joinGroup } from './classic/join.ts'
@@ -212,8 +213,11 @@ class Shard implements GroupShard {
     else turn.out.answer(request.groupId, request.reply, joinFailed(request.memberId, error))
   }
 
-  private joinProblem({ groupId, memberId, sessionTimeoutMs, protocolType, protocols }: JoinGroup): ErrorCode {
-    if (groupId === '') return ErrorCode.INVALID_GROUP_ID
+  private joinProblem(request: JoinGroup): ErrorCode {
+    const { groupId, memberId, sessionTimeoutMs, protocolType, protocols } = request
+    if (groupId === '' || !areBounded(groupId)) return ErrorCode.INVALID_GROUP_ID
+    if (!areBounded(request.groupInstanceId, protocolType, ...protocols.map(({ name }) => name)))
+      return ErrorCode.INVALID_REQUEST
     const { minSessionTimeoutMs, maxSessionTimeoutMs } = this.config
     if (sessionTimeoutMs < minSessionTimeoutMs || sessionTimeoutMs > maxSessionTimeoutMs)
       return ErrorCode.INVALID_SESSION_TIMEOUT

@@ -1,4 +1,5 @@
 import { ErrorCode } from '@millrace/base'
+import { MAX_ID } from '../bounds.ts'
 import type { ConsumerHeartbeat, GroupsConfig } from '../seams.ts'
 
 export const LEAVE = -1
@@ -28,7 +29,24 @@ export function heartbeatProblem(request: ConsumerHeartbeat, config: GroupsConfi
   )
 }
 
+/** Characters: the names of a subscription are one record. */
+const MAX_NAMES = 250_000
+
 function malformed(request: ConsumerHeartbeat): string | null {
+  return oversized(request) ?? misspoken(request)
+}
+
+function oversized({ groupId, memberId, instanceId, rackId, topicNames }: ConsumerHeartbeat): string | null {
+  for (const [what, text] of Object.entries({ groupId, memberId, instanceId, rackId })) {
+    if (text !== null && text.length > MAX_ID)
+      return `the ${what} has ${text.length} characters; at most ${MAX_ID} are allowed`
+  }
+  const characters = (topicNames ?? []).reduce((sum, name) => sum + name.length + 1, 0)
+  if (characters <= MAX_NAMES) return null
+  return `the names of the topics have ${characters} characters; at most ${MAX_NAMES} are allowed, a regular expression needs fewer`
+}
+
+function misspoken(request: ConsumerHeartbeat): string | null {
   if (request.groupId === '') return 'the group id must not be empty'
   if (request.instanceId === '') return 'the instance id must not be empty'
   if (request.rackId === '') return 'the rack id must not be empty'

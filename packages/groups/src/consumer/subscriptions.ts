@@ -104,7 +104,7 @@ export class Subscriptions {
     const sets = new Map<string, ReadonlySet<Uuid>>()
     const result = new Map<string, ReadonlySet<Uuid>>()
     for (const { memberId, facts } of members) {
-      const subscription = `${facts.topicRegex}\n${facts.topicNames.join('\n')}`
+      const subscription = JSON.stringify([facts.topicRegex, ...facts.topicNames])
       let ids = sets.get(subscription)
       if (ids === undefined) {
         ids = this.idsOf([...facts.topicNames, ...(this.state.regexes.get(facts.topicRegex) ?? [])])

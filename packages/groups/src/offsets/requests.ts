@@ -1,4 +1,5 @@
 import { ErrorCode, LONG_MAX } from '@millrace/base'
+import { areBounded } from '../bounds.ts'
 import { checkClassicCommit } from '../classic/commits.ts'
 import type { OutcomeBuilder } from '../outcome.ts'
 import type { Group, Registry } from '../registry.ts'
@@ -36,7 +37,7 @@ export function commitOffsets(registry: Registry, request: OffsetCommit, nowMs: 
 /** What is wrong with all of a commit. */
 function commitProblem(group: Group | null, request: OffsetCommit, nowMs: number): ErrorCode {
   // A group without a name breaks tools that list all groups.
-  if (request.groupId === '') return ErrorCode.INVALID_GROUP_ID
+  if (request.groupId === '' || !areBounded(request.groupId)) return ErrorCode.INVALID_GROUP_ID
   if (group?.type === 'classic') return checkClassicCommit(group, request, nowMs)
   if (group !== null || request.generation < 0) return ErrorCode.NONE
   return request.knowsMemberEpochs ? ErrorCode.GROUP_ID_NOT_FOUND : ErrorCode.ILLEGAL_GENERATION

@@ -21,6 +21,13 @@ describe('a heartbeat is refused', () => {
     ['without a member id after the first', { memberEpoch: 5, memberId: '' }],
     ['that leaves for a while without an instance', { memberEpoch: -2 }],
     ['in an epoch that nobody can be in', { memberEpoch: -3 }],
+    ['with a member id that no record could hold', { ...join, memberId: 'm'.repeat(40_000) }],
+    ['with a group id that no record could hold', { ...join, groupId: 'g'.repeat(40_000) }],
+    ['with an instance id that no record could hold', { ...join, instanceId: 'i'.repeat(40_000) }],
+    [
+      'with more names than a record could hold',
+      { ...join, topicNames: Array.from({ length: 2000 }, () => 't'.repeat(249)) },
+    ],
   ])('%s: INVALID_REQUEST', (_, said) => {
     const group = withTopic()
     expect(group.say(said)).toMatchObject({ error: ErrorCode.INVALID_REQUEST, message: expect.stringMatching(/./) })
