@@ -130,6 +130,11 @@ const OWN: Readonly<Record<string, Declared>> = {
   'node.id': [int({ min: 0 }), null, 'The number of this node, unique in the cluster.'],
   'num.partitions': [int({ min: 1 }), '1', 'Partitions of a topic whose creator names no number.'],
   'offset.metadata.max.bytes': [int({ min: 0 }), '4096', 'The longest note that may go with a committed offset.'],
+  'offsets.commit.timeout.ms': [
+    int({ min: 1 }),
+    '5000',
+    'How long members wait for what their group decided to be on all in-sync replicas.',
+  ],
   'offsets.retention.check.interval.ms': [long({ min: 1 }), '600000', 'How often expired offsets are looked for.'],
   'offsets.retention.minutes': [int({ min: 1 }), '10080', 'How long committed offsets are kept once nobody uses them.'],
   'offsets.topic.num.partitions': [

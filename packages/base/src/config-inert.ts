@@ -124,7 +124,6 @@ export const INERT_BROKER_KEYS: readonly InertKey[] = [
   ['num.recovery.threads.per.data.dir', 'int', '2', 'dynamic'],
   ['num.replica.alter.log.dirs.threads', 'int', null],
   ['num.replica.fetchers', 'int', '1', 'dynamic'],
-  ['offsets.commit.timeout.ms', 'int', '5000'],
   ['offsets.load.buffer.size', 'int', '5242880'],
   ['offsets.topic.compression.codec', 'int', '0'],
   [

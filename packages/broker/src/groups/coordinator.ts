@@ -8,7 +8,7 @@ import { LoadTurns } from './load-turns.ts'
 import { GROUP_MACHINES, type GroupMachines } from './machines.ts'
 import { OffsetsTopic } from './offsets-topic.ts'
 import type { CoordinatedReplica } from './replica-view.ts'
-import { groupsConfig } from './settings.ts'
+import { commitTimeoutMs, groupsConfig } from './settings.ts'
 import { SteadyTime } from './steady-time.ts'
 import { ImageTopics } from './topics.ts'
 
@@ -26,6 +26,7 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
   readonly world: World
   readonly time: SteadyTime
   readonly loads: LoadTurns
+  readonly commitTimeoutMs: number
   readonly createShard: () => GroupShard
   private readonly host: GroupCoordinatorHost
   private readonly machines: GroupMachines
@@ -41,6 +42,7 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
     this.loads = new LoadTurns(host.world.timers)
     this.topic = new OffsetsTopic(host)
     this.topics = new ImageTopics(() => host.image)
+    this.commitTimeoutMs = commitTimeoutMs(host.config.properties)
     const config = groupsConfig(host.config.properties)
     this.createShard = () => machines.createShard(config, this.topics, host.world.random)
   }

@@ -4,6 +4,7 @@ import { Backoff } from '../backoff.ts'
 import type { GroupQuestion, ListedGroups } from '../seams.ts'
 import type { LoadTurns } from './load-turns.ts'
 import { LogReplay } from './log-replay.ts'
+import { Patience } from './patience.ts'
 import { type PendingAppend, PendingAppends } from './pending-appends.ts'
 import { recordBatches } from './record-batches.ts'
 import type { CoordinatedReplica } from './replica-view.ts'
@@ -12,6 +13,8 @@ import { coordinatorError } from './write-errors.ts'
 
 /** The longest sleep of a shard's timer: the steady clock and the timers' may differ a little. */
 const LONGEST_SLEEP_MS = 60 * 60 * 1000
+/** A shard that had to be discarded sooner than this will have to be again, perhaps: the next one waits longer. */
+const STEADY_US = 10_000_000
 /** While nothing may be decided, the shard's timer looks this often whether it may again. */
 const BLOCKED_LOOK_MS = 250
 
@@ -19,6 +22,8 @@ export interface GroupPartitionHost {
   readonly world: World
   readonly time: SteadyTime
   readonly loads: LoadTurns
+  /** How long an answer waits for the commit of its records. */
+  readonly commitTimeoutMs: number
   createShard(): GroupShard
   /** Neither asleep nor at its end. */
   serving(): boolean
@@ -60,7 +65,9 @@ export class GroupPartition {
   private readonly host: GroupPartitionHost
   private readonly backoff: Backoff
   private readonly pending = new PendingAppends()
-  private readonly open = new Set<Open>()
+  /** By who is answered, as the shard has it. */
+  private readonly open = new Map<GroupAnswer['reply'], Open>()
+  private readonly patience: Patience<GroupAnswer['reply']>
   private phase: 'loading' | 'active' | 'ended' = 'loading'
   private shard: GroupShard | null = null
   private replay: LogReplay | null = null
@@ -70,6 +77,7 @@ export class GroupPartition {
   /** The shard has something to do that must wait until it may decide again. */
   private tickWaits = false
   private unwatch: (() => void) | null = null
+  private activeSinceUs = 0
   /** Appends without an answer, of discarded shards too. */
   private underWay = 0
 
@@ -78,6 +86,7 @@ export class GroupPartition {
     this.replica = replica
     this.leaderEpoch = replica.machine.leaderEpoch
     this.backoff = new Backoff(host.world.random)
+    this.patience = new Patience(host.world, host.commitTimeoutMs, (reply) => this.tooLate(reply))
     this.load()
   }
 
@@ -92,17 +101,17 @@ export class GroupPartition {
       question.failed(this.phase === 'loading' ? ErrorCode.COORDINATOR_LOAD_IN_PROGRESS : ErrorCode.NOT_COORDINATOR)
       return NOTHING
     }
-    const open: Open = { groupId: question.groupId, failed: (error) => question.failed(error) }
-    const request = question.request((response) => {
-      if (this.open.delete(open)) question.answered(response)
-    })
+    const reply = (response: R): void => {
+      if (this.open.delete(reply)) question.answered(response)
+    }
+    const request = question.request(reply)
     if (!this.mayWrite() && !WITHOUT_WRITING.has(request.kind)) {
       question.failed(coordinatorError(this.replica.appendRefusal(-1)))
       return NOTHING
     }
-    this.open.add(open)
+    this.open.set(reply, { groupId: question.groupId, failed: (error) => question.failed(error) })
     this.decide(question.groupId, (shard, nowMs) => shard.handle(request, nowMs))
-    return () => void this.open.delete(open)
+    return () => void this.open.delete(reply)
   }
 
   /** What is listed is as it is now, written or not. Null while the partition loads. */
@@ -190,7 +199,7 @@ export class GroupPartition {
     this.replay = null
     this.shard = shard
     this.phase = 'active'
-    this.backoff.reset()
+    this.activeSinceUs = clock.monotonicUs()
     const fields = { ...this.fields(), records, durationMs }
     if (skipped > 0) log.error({ ...fields, skipped, firstSkipped }, 'groups loaded without records that make no sense')
     else if (records > 0) log.info(fields, 'groups loaded')
@@ -239,8 +248,16 @@ export class GroupPartition {
 
   private answer(answer: GroupAnswer): void {
     const append = this.pending.of(answer.groupId)
-    if (append === null) answer.reply(answer.response)
-    else append.answers.push(answer)
+    if (append === null) return answer.reply(answer.response)
+    append.answers.push(answer)
+    this.patience.add(answer.reply)
+  }
+
+  /** The records may still be committed; whoever waits for that comes again. */
+  private tooLate(reply: GroupAnswer['reply']): void {
+    const open = this.open.get(reply)
+    this.open.delete(reply)
+    open?.failed(coordinatorError(ErrorCode.REQUEST_TIMED_OUT))
   }
 
   /** False when the records can not be written, and the shard is gone. */
@@ -291,6 +308,7 @@ export class GroupPartition {
 
   /** Begins anew from the log, once nothing that could still be appended is under way. */
   private begin(error: ErrorCode, groupId: string | null): void {
+    if (this.host.world.clock.monotonicUs() - this.activeSinceUs > STEADY_US) this.backoff.reset()
     this.phase = 'loading'
     this.discard(error, groupId)
     if (this.underWay === 0) this.loadLater()
@@ -307,8 +325,9 @@ export class GroupPartition {
     this.unwatch = null
     this.disarm()
     this.pending.clear()
+    this.patience.clear()
     const others = error === ErrorCode.UNKNOWN_SERVER_ERROR ? ErrorCode.COORDINATOR_NOT_AVAILABLE : error
-    const open = [...this.open]
+    const open = [...this.open.values()]
     this.open.clear()
     for (const one of open) one.failed(groupId === null || one.groupId === groupId ? error : others)
   }

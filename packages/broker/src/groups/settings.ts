@@ -23,6 +23,11 @@ export function groupsConfig(properties: Properties): GroupsConfig {
   }
 }
 
+/** How long a commit may take, in milliseconds. */
+export function commitTimeoutMs(properties: Properties): number {
+  return parseWhole(text(properties, 'offsets.commit.timeout.ms'))
+}
+
 /** How `__consumer_offsets` is made. */
 export interface OffsetsTopicSettings {
   readonly partitions: number

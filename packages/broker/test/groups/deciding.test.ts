@@ -91,6 +91,24 @@ describe('an answer', () => {
     expect(order).toEqual(['a', 'b', 'c'])
   })
 
+  test('waits five seconds at most, and what was decided stays decided', () => {
+    const fixture = replicated()
+    const commit = fixture.commit('g', 5)
+    fixture.world.time.advance(3000)
+    const heartbeat = fixture.heartbeat('g')
+    fixture.world.time.advance(2001)
+    expect(commit.outcome).toBe(notThere)
+    expect(heartbeat.outcome).toBe(null)
+    fixture.world.time.advance(3000)
+    expect(heartbeat.outcome).toBe(notThere)
+    fixture.replica.replicate()
+    expect(fixture.shards).toHaveLength(1)
+    expect(fixture.shard.offsets.get('g')).toBe('5')
+    expect(fixture.heartbeat('g').outcome).toEqual(OK)
+    expect(commit.outcomes).toHaveLength(1)
+    expect(fixture.world.time.pendingTimers).toBe(0)
+  })
+
   test('is nobody any more when the question was dropped', () => {
     const fixture = replicated()
     const commit = fixture.commit('g', 5)
