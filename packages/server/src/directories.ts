@@ -6,6 +6,7 @@ import {
   replaceSmallFile,
   type DirEntry,
   type Disk,
+  type IoErrorCode,
   type Uuid,
   type World,
 } from '@millrace/base'
@@ -29,6 +30,8 @@ const META = 'meta.properties'
 /** What may be in a folder that was never formatted. */
 const NEUTRAL: readonly string[] = ['lost+found', `${META}.tmp`, FOLDER_LOCK]
 const FORMAT = 'millrace-1'
+/** What the sync of a folder says that this process can have made nothing in. */
+const MADE_BY_OTHERS: ReadonlySet<IoErrorCode> = new Set<IoErrorCode>(['EACCES', 'EROFS', 'ENOENT'])
 
 /**
  * Reads the identity of every folder, locks it, and formats the empty ones. Refuses, with the way out, a folder of Apache Kafka's, of another
@@ -140,14 +143,16 @@ export async function writeMeta(world: World, directory: FormattedDirectory, nod
 
 /**
  * Makes the names of a folder and of all above it durable: a power cut takes a folder whose name is only in memory, with everything in it
- * that was synced. One that this process may not open was made by somebody else.
+ * that was synced. One that this process may not open, or that nobody can change, was made by somebody else.
  */
 async function syncNames(disk: Disk, path: string): Promise<void> {
   const parts = path.split('/')
   while (parts.length > 1) {
     parts.pop()
     const parent = parts.join('/') || '/'
-    await new Promise<void>((resolve) => disk.syncDir(parent, () => resolve()))
+    await promised<void>((done) =>
+      disk.syncDir(parent, (error) => done(error !== null && MADE_BY_OTHERS.has(error.code) ? null : error)),
+    )
   }
 }
 
