@@ -1,5 +1,6 @@
 import { ErrorCode } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { encodeGroupRecord } from '../src/index.ts'
 import { assignment, ShardHarness, subscription } from './shard-harness.ts'
 import type {
   ConsumerHeartbeatResponse,
@@ -229,4 +230,14 @@ describe('a member of a group of the newer protocol', () => {
     expect(harness.shard.nextDueMs).toBeGreaterThan(0)
     expect(harness.shard.group('g')?.generation).toBeGreaterThan(memberEpoch)
   })
+})
+
+test('offsets that a log tells after the end of their group are kept, of a group that nobody ever joined', () => {
+  const harness = new ShardHarness()
+  const [{ memberId, generation }] = harness.stable(1) as [JoinGroupResponse]
+  harness.commit({ 't:0': 9 }, { memberId, generation })
+  const end = encodeGroupRecord({ name: 'groupMetadata', key: { groupId: 'g' }, value: null })
+  harness.reload([...harness.log, end])
+  expect(harness.shard.group('g')).toMatchObject({ type: 'classic', state: 'Empty', generation: 0, protocolType: '' })
+  expect(harness.fetch()).toEqual({ 't:0': 9 })
 })

@@ -314,6 +314,20 @@ describe('a coordinator that takes over', () => {
     expect(harness.heartbeat(leader)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
   })
 
+  test('knows who leads, be it not the first member', () => {
+    const harness = new ShardHarness()
+    const first = harness.join({ groupInstanceId: 'i' }).response
+    const joins = harness.joinNew()
+    const led = harness.join({ groupInstanceId: 'i', memberId: first.memberId }).response
+    const follower = joins.response
+    harness.sync({ ...led, groupInstanceId: 'i' })
+    // Back under another id it comes after the other in the record.
+    const { memberId } = harness.join({ groupInstanceId: 'i' }).response
+    harness.reload()
+    expect(harness.join({ memberId: follower.memberId }).response).toMatchObject({ leader: memberId, members: [] })
+    expect(harness.state).toBe('Stable')
+  })
+
   test('does not know who joined since: those join again', () => {
     const { harness, joined } = completing(2)
     harness.reload()
