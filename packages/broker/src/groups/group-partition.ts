@@ -334,14 +334,15 @@ export class GroupPartition {
 
   // Time.
 
+  /** A due time that moves back does not move the alarm: every heartbeat does that, and the alarm looks when it rings. */
   private arm(): void {
     const { shard, host } = this
     if (shard === null || this.tickWaits) return
     const dueMs = shard.nextDueMs
-    if (dueMs === this.alarmAtMs) return
+    if (dueMs >= this.alarmAtMs) return
     this.disarm()
     this.alarmAtMs = dueMs
-    if (dueMs !== Infinity) this.sleep(dueMs - host.time.nowMs())
+    this.sleep(dueMs - host.time.nowMs())
   }
 
   private sleep(ms: number): void {
@@ -351,9 +352,10 @@ export class GroupPartition {
 
   private rung(): void {
     this.alarm = null
-    const earlyMs = this.alarmAtMs - this.host.time.nowMs()
-    if (!this.tickWaits && earlyMs > 0) this.sleep(earlyMs)
-    else this.tick()
+    this.alarmAtMs = Infinity
+    const due = this.shard !== null && this.shard.nextDueMs <= this.host.time.nowMs()
+    if (due || this.tickWaits) this.tick()
+    else this.arm()
   }
 
   private tick(): void {
