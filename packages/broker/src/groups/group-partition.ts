@@ -8,15 +8,12 @@ import { Patience } from './patience.ts'
 import { type PendingAppend, PendingAppends } from './pending-appends.ts'
 import { recordBatches } from './record-batches.ts'
 import type { CoordinatedReplica } from './replica-view.ts'
+import { type AlarmOwner, ShardAlarm } from './shard-alarm.ts'
 import type { SteadyTime } from './steady-time.ts'
 import { coordinatorError } from './write-errors.ts'
 
-/** The longest sleep of a shard's timer: the steady clock and the timers' may differ a little. */
-const LONGEST_SLEEP_MS = 60 * 60 * 1000
 /** A shard that had to be discarded sooner than this will have to be again, perhaps: the next one waits longer. */
 const STEADY_US = 10_000_000
-/** While nothing may be decided, the shard's timer looks this often whether it may again. */
-const BLOCKED_LOOK_MS = 250
 
 export interface GroupPartitionHost {
   readonly world: World
@@ -59,7 +56,7 @@ const WITHOUT_WRITING: ReadonlySet<GroupRequest['kind']> = new Set([
  * The shard counts its records as written when it decides them. When one can not be appended the shard is therefore discarded, everybody who
  * waits is told, and the log is replayed once nothing is on its way any more: what is in the log is the truth.
  */
-export class GroupPartition {
+export class GroupPartition implements AlarmOwner {
   readonly replica: CoordinatedReplica
   readonly leaderEpoch: number
   private readonly host: GroupPartitionHost
@@ -72,10 +69,7 @@ export class GroupPartition {
   private shard: GroupShard | null = null
   private replay: LogReplay | null = null
   private retry: Timer | null = null
-  private alarm: Timer | null = null
-  private alarmAtMs = Infinity
-  /** The shard has something to do that must wait until it may decide again. */
-  private tickWaits = false
+  private readonly alarm: ShardAlarm
   private unwatch: (() => void) | null = null
   private activeSinceUs = 0
   /** Appends without an answer, of discarded shards too. */
@@ -87,6 +81,7 @@ export class GroupPartition {
     this.leaderEpoch = replica.machine.leaderEpoch
     this.backoff = new Backoff(host.world.random)
     this.patience = new Patience(host.world, host.commitTimeoutMs, (reply) => this.tooLate(reply))
+    this.alarm = new ShardAlarm(host.world.timers, this)
     this.load()
   }
 
@@ -137,7 +132,7 @@ export class GroupPartition {
   }
 
   topicsChanged(): void {
-    if (this.active !== null) this.tick()
+    if (this.active !== null) this.alarm.ring()
   }
 
   topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): void {
@@ -243,7 +238,7 @@ export class GroupPartition {
     for (const rebalance of outcome.rebalances) this.host.rebalanced(rebalance)
     if (outcome.records.length > 0 && !this.append(groupId, outcome)) return
     for (const answer of outcome.answers) this.answer(answer)
-    this.arm()
+    this.alarm.arm()
   }
 
   private answer(answer: GroupAnswer): void {
@@ -323,7 +318,7 @@ export class GroupPartition {
     this.retry = null
     this.unwatch?.()
     this.unwatch = null
-    this.disarm()
+    this.alarm.end()
     this.pending.clear()
     this.patience.clear()
     const others = error === ErrorCode.UNKNOWN_SERVER_ERROR ? ErrorCode.COORDINATOR_NOT_AVAILABLE : error
@@ -334,42 +329,20 @@ export class GroupPartition {
 
   // Time.
 
-  /** A due time that moves back does not move the alarm: every heartbeat does that, and the alarm looks when it rings. */
-  private arm(): void {
-    const { shard, host } = this
-    if (shard === null || this.tickWaits) return
-    const dueMs = shard.nextDueMs
-    if (dueMs >= this.alarmAtMs) return
-    this.disarm()
-    this.alarmAtMs = dueMs
-    this.sleep(dueMs - host.time.nowMs())
+  get nowMs(): number {
+    return this.host.time.nowMs()
   }
 
-  private sleep(ms: number): void {
-    const sleepMs = Math.min(Math.max(ms, 0), LONGEST_SLEEP_MS)
-    this.alarm = this.host.world.timers.after(sleepMs * 1000, () => this.rung())
+  get dueMs(): number {
+    return this.shard?.nextDueMs ?? Infinity
   }
 
-  private rung(): void {
-    this.alarm = null
-    this.alarmAtMs = Infinity
-    const due = this.shard !== null && this.shard.nextDueMs <= this.host.time.nowMs()
-    if (due || this.tickWaits) this.tick()
-    else this.arm()
+  get mayDecide(): boolean {
+    return this.host.serving() && this.mayWrite()
   }
 
-  private tick(): void {
-    this.disarm()
-    this.tickWaits = !this.host.serving() || !this.mayWrite()
-    if (this.tickWaits) this.sleep(BLOCKED_LOOK_MS)
-    else this.decide(null, (shard, nowMs) => shard.tick(nowMs))
-  }
-
-  private disarm(): void {
-    this.alarm?.cancel()
-    this.alarm = null
-    this.alarmAtMs = Infinity
-    this.tickWaits = false
+  tick(): void {
+    this.decide(null, (shard, nowMs) => shard.tick(nowMs))
   }
 
   private fields(): { topic: string; partition: number; epoch: number } {
