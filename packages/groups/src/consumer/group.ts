@@ -317,7 +317,8 @@ export class ConsumerGroup {
 
   private answer(request: ConsumerHeartbeat, { member, before }: Advance): ConsumerHeartbeatResponse {
     const { current, memberId } = member
-    const isWhole = request.rebalanceTimeoutMs !== -1 && request.topicNames !== null && request.owned !== null
+    const subscribes = request.topicNames !== null || request.topicRegex !== null
+    const isWhole = request.rebalanceTimeoutMs !== -1 && subscribes && request.owned !== null
     const isNews = request.memberEpoch !== before.memberEpoch || !samePartitions(before.assigned, current.assigned)
     const isTold = request.memberEpoch === 0 || isWhole || isNews
     return {

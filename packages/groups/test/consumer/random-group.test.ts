@@ -4,64 +4,79 @@ import { describe, expect, test } from 'vitest'
 import type { ConsumerHeartbeatResponse } from '../../src/seams.ts'
 import { GroupHarness, REBALANCE_MS, SESSION_MS } from './harness.ts'
 
+interface Subscription {
+  readonly topics: readonly string[]
+  readonly byRegex: boolean
+  readonly instanceId: string | null
+}
+
 /**
  * A consumer as a client library is one: what it is told to give up it owns until it got around to it, some heartbeats say what it owns and some do not,
  * answers get lost. One that nobody answered for a session, or that did not give up in the rebalance timeout, gives up everything by itself.
  */
 class SlowConsumer {
-  readonly memberId: string
+  memberId: string
   readonly owned = new Set<string>()
   private readonly group: GroupHarness
-  private readonly topicNames: readonly string[]
-  private readonly instanceId: string | null
+  readonly subscription: Subscription
   private epoch = 0
   private told = new Set<string>()
   private heardMs: number
   private askedMs = Number.POSITIVE_INFINITY
 
-  constructor(
-    group: GroupHarness,
-    memberId: string,
-    subscription: { topics: readonly string[]; instanceId: string | null },
-  ) {
+  constructor(group: GroupHarness, memberId: string, subscription: Subscription) {
     this.group = group
     this.memberId = memberId
-    this.topicNames = subscription.topics
-    this.instanceId = subscription.instanceId
+    this.subscription = subscription
     this.heardMs = group.nowMs
   }
 
   beat(how: { readonly whole: boolean; readonly lost: boolean }): void {
-    const { memberId, instanceId, group, epoch } = this
+    const { memberId, group, epoch } = this
+    const { instanceId } = this.subscription
     const isWhole = how.whole || epoch === 0
-    const more = isWhole ? { topicNames: this.topicNames, rebalanceTimeoutMs: REBALANCE_MS, owned: this.report() } : {}
+    const more = isWhole ? { ...this.said(), rebalanceTimeoutMs: REBALANCE_MS, owned: this.report() } : {}
     const response = group.say({ memberId, instanceId, memberEpoch: epoch, ...more })
     if (response.assignment !== null && this.mustGiveUp(partitionsOf(response)))
       this.askedMs = Math.min(this.askedMs, group.nowMs)
-    if (!how.lost) this.hear(response)
+    if (!how.lost) this.hear(response, isWhole)
   }
 
-  private hear(response: ConsumerHeartbeatResponse): void {
+  private said(): { topicNames: readonly string[] } | { topicRegex: string } {
+    const { topics, byRegex } = this.subscription
+    return byRegex ? { topicRegex: topics.join('|') } : { topicNames: topics }
+  }
+
+  /** A static member's process ends, and another one takes over. */
+  restart(memberId: string): void {
+    const { instanceId } = this.subscription
+    if (instanceId === null) return
+    if (this.epoch > 0) this.group.say({ memberId: this.memberId, memberEpoch: -2, instanceId })
+    this.giveUp()
+    this.memberId = memberId
+  }
+
+  private hear(response: ConsumerHeartbeatResponse, saidAll: boolean): void {
     this.heardMs = this.group.nowMs
     if (response.error !== ErrorCode.NONE) {
       this.giveUp()
       return
     }
     this.epoch = response.memberEpoch
+    if (saidAll && response.assignment !== null && !this.mustGiveUp(partitionsOf(response)))
+      this.askedMs = Number.POSITIVE_INFINITY
     if (response.assignment === null) return
     this.told = partitionsOf(response)
     for (const partition of this.told) this.owned.add(partition)
-    if (!this.mustGiveUp(this.told)) this.askedMs = Number.POSITIVE_INFINITY
   }
 
   private mustGiveUp(assignment: ReadonlySet<string>): boolean {
     return [...this.owned].some((partition) => !assignment.has(partition))
   }
 
-  /** Gives up what it was told to. */
+  /** Gives up what it was told to; its time runs on until it has said so. */
   settle(): void {
     for (const partition of this.owned) if (!this.told.has(partition)) this.owned.delete(partition)
-    this.askedMs = Number.POSITIVE_INFINITY
   }
 
   giveUp(): void {
@@ -107,9 +122,26 @@ class World {
     const memberId = `m${this.made++}`
     const topics = this.topics.filter((_, topic) => ((at + 1) >> topic) & 1)
     const instanceId = isStatic ? `i${memberId}` : null
-    const consumer = new SlowConsumer(this.group, memberId, { topics, instanceId })
+    const consumer = new SlowConsumer(this.group, memberId, { topics, instanceId, byRegex: at % 3 === 0 })
     this.consumers.set(memberId, consumer)
     consumer.beat({ whole: true, lost: false })
+  }
+
+  restart(at: number): void {
+    const consumer = this.pick(at)
+    if (consumer === undefined) return
+    this.consumers.delete(consumer.memberId)
+    consumer.restart(`m${this.made++}`)
+    this.consumers.set(consumer.memberId, consumer)
+  }
+
+  /** What is decided can not be written: nobody hears of it, and the coordinator is made anew from the log. */
+  fail(decide: () => void): void {
+    const { log } = this.group
+    const written = log.length
+    decide()
+    log.length = written
+    this.group.reload()
   }
 
   pass(ms: number): void {
@@ -146,6 +178,9 @@ const STEPS: Readonly<Record<string, (world: World, at: number, flag: boolean) =
   beat: (world, at, flag) => world.pick(at)?.beat({ whole: flag, lost: false }),
   lose: (world, at, flag) => world.pick(at)?.beat({ whole: flag, lost: true }),
   settle: (world, at) => world.pick(at)?.settle(),
+  restart: (world, at) => world.restart(at),
+  fail: (world, at, flag) =>
+    world.fail(() => (flag ? world.group.tick(1) : world.pick(at)?.beat({ whole: true, lost: true }))),
   leave(world, at) {
     const consumer = world.pick(at)
     if (consumer === undefined) return
@@ -180,7 +215,7 @@ describe('whatever happens to a group', () => {
         }
         comeToRest(world)
       }),
-      { numRuns: 250 },
+      { numRuns: 400, seed: 848 },
     )
   })
 })
@@ -197,7 +232,7 @@ function comeToRest(world: World): void {
     checkOwners(world)
   }
   expect([group.group.state, group.group.members]).toEqual([consumers.size === 0 ? 'Empty' : 'Stable', consumers.size])
-  const subscribed = new Set(group.group.describe().members.flatMap(({ topicNames }) => topicNames))
+  const subscribed = new Set([...consumers.values()].flatMap(({ subscription }) => subscription.topics))
   const all = [...subscribed].flatMap((name) => {
     const topic = group.topics.byName(name)
     return topic === null ? [] : Array.from({ length: topic.partitions }, (_, at) => `${topic.id}-${at}`)

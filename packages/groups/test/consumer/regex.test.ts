@@ -28,6 +28,14 @@ describe('a subscription by regular expression', () => {
     expect(topicsOf(part)).toBe('')
   })
 
+  test('that is sent again with all the rest is answered with all that the member has', () => {
+    const group = withTopics()
+    const { memberEpoch, assignment } = joinBy(group, 'orders.*')
+    const whole = { memberEpoch, topicRegex: 'orders.*', rebalanceTimeoutMs: 1000, owned: [] }
+    expect(group.say(whole).assignment).toEqual(assignment)
+    expect(group.say({ memberEpoch }).assignment).toBeNull()
+  })
+
   test('never gets internal topics', () => {
     const group = withTopics()
     joinBy(group, '.*')

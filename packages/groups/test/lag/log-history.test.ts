@@ -67,7 +67,7 @@ describe('lag in seconds', () => {
           expect(Math.abs(told - expected)).toBeLessThanOrEqual(Math.max(31, expected * 0.1))
         },
       ),
-      { numRuns: 30 },
+      { numRuns: 30, seed: 848 },
     )
   })
 })
