@@ -32,11 +32,17 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     'return lastTerm > own || (lastTerm === own && lastIndex >= node.log.lastIndex)',
     'return lastTerm >= own || lastIndex >= 0',
   ]),
-  bug('a voter votes for everybody who asks', [
-    'raft/src/election.ts',
-    'const free = node.votedFor === null ? node.leader === null : sameVoter(node.votedFor, from)',
-    'const free = true',
-  ]),
+  bug(
+    'a voter votes for everybody who asks',
+    [
+      'raft/src/election.ts',
+      'const free = node.votedFor === null ? node.leader === null : sameVoter(node.votedFor, from)',
+      'const free = true',
+    ],
+    // Else candidates of one term are too rare.
+    ['raft/src/election.ts', '!comesFirst(node, from, message)', 'message.term > 0'],
+    ['raft/src/election.ts', "if (granted && node.role === 'precandidate')", "if (granted && node.role === 'leader')"],
+  ),
   bug('a follower commits what the leader never sent it', [
     'raft/src/follower.ts',
     'Math.min(message.commitIndex, last)',
@@ -56,11 +62,6 @@ export const RAFT_BUGS: readonly PlantedBug[] = [
     'raft/src/leader.ts',
     'return node.isSelf(voter) ? log.durableIndex : (progress?.counted ?? 0)',
     'return node.isSelf(voter) ? log.lastIndex : (progress?.counted ?? 0)',
-  ]),
-  bug('a follower takes entries behind one that it does not have', [
-    'raft/src/follower.ts',
-    'node.log.term(prevIndex) !== prevTerm',
-    'node.log.term(prevIndex) === null',
   ]),
   bug('entries are applied before they are committed', [
     'controller/src/quorum/applier.ts',

@@ -97,14 +97,4 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
     'log.raiseLogStart(logStart)',
     'if (logStart < 0) log.raiseLogStart(logStart)',
   ]),
-  bug('a new leader tells the end of the log before it knows it', [
-    'broker/src/replica-reads.ts',
-    'if (!machine.latestKnown) return',
-    'if (machine.highWatermark < 0) return',
-  ]),
-  bug('a replica in doubt begins anew while it is in sync', [
-    'broker/src/replica-set.ts',
-    'if (slot.doubt !== null && this.stands(slot.image))\n      return',
-    'if (slot.doubt !== null && this.stands(slot.image))',
-  ]),
 ]
