@@ -65,6 +65,11 @@ const OWN: Readonly<Record<string, Declared>> = {
     'fsync',
     'fsync: acks=all is answered once the records are on the disk of every in-sync replica. pagecache: once they are in its memory.',
   ],
+  'group.consumer.assignment.interval.ms': [
+    int({ min: 0 }),
+    '1000',
+    'The least time between two assignments of a consumer group (the newer protocol): members that join together are assigned together.',
+  ],
   'group.consumer.assignors': [
     listOf('uniform', 'range'),
     'uniform,range',

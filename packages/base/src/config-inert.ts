@@ -42,7 +42,6 @@ export const INERT_BROKER_KEYS: readonly InertKey[] = [
   ['fetch.purgatory.purge.interval.requests', 'int', '1000'],
   ['follower.fetch.last.tiered.offset.enable', 'boolean', 'false', 'dynamic'],
   ['follower.replication.throttled.rate', 'long', '9223372036854775807', 'dynamic'],
-  ['group.consumer.assignment.interval.ms', 'int', '1000', 'dynamic'],
   ['group.consumer.max.assignment.interval.ms', 'int', '15000'],
   ['group.consumer.max.heartbeat.interval.ms', 'int', '15000'],
   ['group.consumer.max.session.timeout.ms', 'int', '60000'],

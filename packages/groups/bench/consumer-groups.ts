@@ -36,6 +36,7 @@ const config: GroupsConfig = {
   consumer: {
     sessionTimeoutMs: 45_000,
     heartbeatIntervalMs: 5000,
+    assignmentIntervalMs: 1000,
     maxSize: 2_147_483_647,
     assignors: ['uniform', 'range'],
   },

@@ -20,8 +20,8 @@ export interface GroupsConfig {
     readonly sessionTimeoutMs: number
     readonly heartbeatIntervalMs: number
     readonly maxSize: number
-    /** `group.consumer.assignment.interval.ms`: the least time between two assignments of a group; 1000 where it is not said. */
-    readonly assignmentIntervalMs?: number
+    /** The least time between two assignments of a group. */
+    readonly assignmentIntervalMs: number
     /** By name, the default first. */
     readonly assignors: readonly ('uniform' | 'range')[]
   }

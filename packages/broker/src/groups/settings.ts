@@ -18,6 +18,7 @@ export function groupsConfig(properties: Properties): GroupsConfig {
       sessionTimeoutMs: number('group.consumer.session.timeout.ms'),
       heartbeatIntervalMs: number('group.consumer.heartbeat.interval.ms'),
       maxSize: number('group.consumer.max.size'),
+      assignmentIntervalMs: number('group.consumer.assignment.interval.ms'),
       assignors: assignors(text(properties, 'group.consumer.assignors')),
     },
   }

@@ -38,8 +38,6 @@ export interface ConsumerContext {
   readonly names: TopicNames
 }
 
-/** The least time between two assignments where the configuration does not say. */
-const ASSIGNMENT_INTERVAL_MS = 1000
 /**
  * How soon members are to ask again while the group rebalances: nobody can tell them when partitions are free, or that there is another target. A group sends
  * no more than a hundred heartbeats a second for that.
@@ -287,7 +285,7 @@ export class ConsumerGroup {
 
   private get assignmentDueMs(): number {
     if (this.durable.targetEpoch === 0) return 0
-    return this.durable.targetMs + (this.context.config.consumer.assignmentIntervalMs ?? ASSIGNMENT_INTERVAL_MS)
+    return this.durable.targetMs + this.context.config.consumer.assignmentIntervalMs
   }
 
   /** Brings the member on its way to its target; what it had before is in the result. */
