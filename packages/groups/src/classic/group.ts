@@ -1,18 +1,18 @@
 import { ErrorCode } from '@millrace/base'
 import type { OutcomeBuilder } from '../outcome.ts'
-import type { RecordNamed, ValueOf } from '../records/kinds.ts'
+import type { RecordNamed } from '../records/kinds.ts'
 import type { GroupsConfig, JoinGroupResponse, Rebalance, RebalanceCause, RebalanceReason } from '../seams.ts'
 import { CONSUMER_PROTOCOL, subscribedTopics } from './consumer-protocol.ts'
-import { ClassicMember } from './member.ts'
-import type { MemberTerms } from './member.ts'
+import type { ClassicMember } from './member.ts'
 import { Gathering } from './gathering.ts'
 import { RebalanceStory } from './rebalance-story.ts'
+import { mayExceedRecord, recorded, restore } from './record.ts'
 import { joinFailed, syncFailed } from './responses.ts'
 import { Roster } from './roster.ts'
 
 const NOTHING = new Uint8Array(0)
-/** What one record may hold: a generation that can not be written must not be begun. */
-const MAX_RECORD_BYTES = 8 * 1024 * 1024
+/** Far more than members that start at the same time. */
+const MAX_PENDING = 10_000
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable'
 
@@ -182,6 +182,16 @@ export class ClassicGroup {
     this.story.cause(cause, nowMs)
   }
 
+  /** An id is kept for a client that is to join with it; of very many that never come the oldest are forgotten. */
+  promise(memberId: string, untilMs: number): void {
+    for (const oldest of this.pending.keys()) {
+      if (this.pending.size < MAX_PENDING) break
+      this.pending.delete(oldest)
+    }
+    this.pending.set(memberId, untilMs)
+    this.expect(untilMs)
+  }
+
   /** Whoever waits in the member's name is told that there is no such member any more. */
   remove(member: ClassicMember, out: OutcomeBuilder): void {
     this.answerJoin(member, out, joinFailed('', ErrorCode.UNKNOWN_MEMBER_ID))
@@ -276,7 +286,7 @@ export class ClassicGroup {
   settle(assignments: ReadonlyMap<string, Uint8Array>, turn: Turn): void {
     const { nowMs, out } = turn
     for (const member of this.roster) member.assignment = assignments.get(member.memberId) ?? NOTHING
-    if (this.recordBytes() > MAX_RECORD_BYTES) {
+    if (mayExceedRecord(this)) {
       for (const member of this.roster)
         if (this.answerSync(member, out, ErrorCode.UNKNOWN_SERVER_ERROR)) this.heardOf(member, nowMs)
       this.cause('leader-rejoined', null, 'the assignment is too large to be kept', nowMs)
@@ -344,11 +354,7 @@ export class ClassicGroup {
 
   /** Decides that the group is, for whoever coordinates it next, what it is now. */
   write(out: OutcomeBuilder): void {
-    const { groupId, protocolType, generation, protocol, stateMs } = this
-    const { leader } = this.roster
-    const members = Array.from(this.roster, (member) => recorded(member, protocol))
-    const value = { protocolType, generation, protocol, leader, stateMs, members }
-    out.record({ name: 'groupMetadata', key: { groupId }, value })
+    out.record({ name: 'groupMetadata', key: { groupId: this.groupId }, value: recorded(this) })
   }
 
   /** The group is over; its offsets are others' business. */
@@ -365,37 +371,8 @@ export class ClassicGroup {
     this.protocol = value.protocol
     this.stateMs = value.stateMs
     this.state = value.members.length === 0 ? 'Empty' : 'Stable'
-    this.restore(value.members, value.protocol ?? '')
-    if (value.leader !== null && this.roster.get(value.leader) !== null) this.roster.leader = value.leader
+    restore(this.roster, value)
     this.topics = this.topicsOfMembers()
-  }
-
-  private restore(members: ValueOf<'groupMetadata'>['members'], protocol: string): void {
-    const kept = new Map(members.map((member) => [member.memberId, member]))
-    for (const member of this.roster) if (!kept.has(member.memberId)) this.roster.remove(member)
-    for (const told of members) {
-      const known = this.roster.get(told.memberId)
-      const member = known ?? new ClassicMember(told.memberId, told.groupInstanceId, recordedTerms(told, protocol))
-      if (known === null) this.restoreNew(member)
-      else if (!isAsRecorded(known, told, protocol)) this.roster.setTerms(known, recordedTerms(told, protocol))
-      member.assignment = told.assignment
-    }
-  }
-
-  private restoreNew(member: ClassicMember): void {
-    member.synced = true
-    this.roster.add(member)
-  }
-
-  private recordBytes(): number {
-    let bytes = 0
-    for (const member of this.roster) {
-      const { memberId, groupInstanceId, terms, assignment } = member
-      const text = memberId.length + (groupInstanceId?.length ?? 0) + terms.clientId.length + terms.clientHost.length
-      // A UTF-16 unit takes three bytes of UTF-8 at most.
-      bytes += 64 + 3 * text + member.metadata(this.protocol).length + assignment.length
-    }
-    return bytes
   }
 
   private topicsOfMembers(): ReadonlySet<string> | null {
@@ -408,41 +385,4 @@ export class ClassicGroup {
     }
     return topics
   }
-}
-
-type RecordedMember = ValueOf<'groupMetadata'>['members'][number]
-
-function recorded(member: ClassicMember, protocol: string | null): RecordedMember {
-  const { memberId, groupInstanceId, terms, assignment } = member
-  const { clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs } = terms
-  const subscription = member.metadata(protocol)
-  return {
-    memberId,
-    groupInstanceId,
-    clientId,
-    clientHost,
-    rebalanceTimeoutMs,
-    sessionTimeoutMs,
-    subscription,
-    assignment,
-  }
-}
-
-/** Of the protocols that a member supports the record keeps the one that was chosen. */
-function recordedTerms(told: RecordedMember, protocol: string): MemberTerms {
-  const { clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs } = told
-  const protocols = [{ name: protocol, metadata: told.subscription }]
-  // Records of version 0 know one timeout.
-  const timeoutMs = rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs
-  return { clientId, clientHost, sessionTimeoutMs, rebalanceTimeoutMs: timeoutMs, protocols }
-}
-
-/** A record that was just decided says of each member what the member said, and less. */
-function isAsRecorded(member: ClassicMember, told: RecordedMember, protocol: string): boolean {
-  const { terms } = member
-  return (
-    member.metadata(protocol) === told.subscription &&
-    terms.sessionTimeoutMs === told.sessionTimeoutMs &&
-    terms.clientId === told.clientId
-  )
 }

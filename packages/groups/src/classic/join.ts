@@ -67,9 +67,7 @@ function joinUnknown(group: ClassicGroup, request: JoinGroup, turn: Turn, random
     else replaceStatic(group, request, replaced, memberId, turn)
   } else if (request.requireKnownMemberId) {
     // Else a client whose first answer is lost would leave a member behind each time that it tries.
-    const dueMs = turn.nowMs + request.sessionTimeoutMs
-    group.pending.set(memberId, dueMs)
-    group.expect(dueMs)
+    group.promise(memberId, turn.nowMs + request.sessionTimeoutMs)
     turn.out.answer(group.groupId, request.reply, joinFailed(memberId, ErrorCode.MEMBER_ID_REQUIRED))
   } else addMember(group, request, memberId, turn)
 }

@@ -1,5 +1,5 @@
-import { decodeFrom, decodeVersioned, encodeKey, encodeVersioned, Reader } from '@millrace/schema'
-import type { RecordSchema, Schema } from '@millrace/schema'
+import { decodeFrom, decodeVersioned, encodeTo, Reader, Writer } from '@millrace/schema'
+import type { Schema } from '@millrace/schema'
 import type { GroupLogRecord } from '../seams.ts'
 import { KINDS } from './kinds.ts'
 import type { AnyKind, GroupRecord } from './kinds.ts'
@@ -14,13 +14,17 @@ const BY_TYPE: ReadonlyMap<number, AnyKind> = new Map(KINDS.map((one) => [one.ke
 /** The bytes of a record, exactly as Kafka's coordinator writes them. Throws `EncodeError` for a value that no record can hold. */
 export function encodeGroupRecord(record: GroupRecord): GroupLogRecord {
   const { key, value, writes } = BY_NAME.get(record.name) as AnyKind
-  return {
-    key: encodeKey(key as RecordSchema<unknown>, record.key),
-    value:
-      record.value === null
-        ? null
-        : encodeVersioned(value as Schema<unknown>, (writes as (v: unknown) => number)(record.value), record.value),
-  }
+  // Both in one buffer: records are many and small.
+  const writer = new Writer()
+  writer.int16(key.type)
+  encodeTo(key as Schema<unknown>, 0, record.key, writer)
+  if (record.value === null) return { key: writer.bytes(), value: null }
+  const keyBytes = writer.size
+  const version = (writes as (value: unknown) => number)(record.value)
+  writer.int16(version)
+  encodeTo(value as Schema<unknown>, version, record.value, writer)
+  const bytes = writer.bytes()
+  return { key: bytes.subarray(0, keyBytes), value: bytes.subarray(keyBytes) }
 }
 
 /**

@@ -71,6 +71,13 @@ describe('a member without an id', () => {
     expect(harness.shard.nextDueMs).toBeGreaterThan(harness.nowMs + SESSION_MS)
   })
 
+  test('is forgotten sooner when very many others ask and never come', () => {
+    const harness = new ShardHarness()
+    const ids = Array.from({ length: 10_001 }, () => harness.join().response.memberId)
+    expect(harness.join({ memberId: ids[0] ?? '' }).response.error).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
+    expect(harness.join({ memberId: ids[1] ?? '' }).response.error).toBe(ErrorCode.NONE)
+  })
+
   test('joins at once before version 4', () => {
     const harness = new ShardHarness()
     expect(harness.join({ requireKnownMemberId: false }).response).toMatchObject({ error: 0, generation: 1 })

@@ -74,7 +74,7 @@ describe('a SyncGroup', () => {
     const { harness, joined } = completing(2)
     const [leader, follower] = joined as [JoinGroupResponse, JoinGroupResponse]
     const waits = harness.sync(follower)
-    const led = harness.sync(leader, { [leader.memberId]: new Uint8Array(9 * 1024 * 1024) })
+    const led = harness.sync(leader, { [leader.memberId]: new Uint8Array(16 * 1024 * 1024) })
     expect([led, waits].map(({ response }) => response.error)).toEqual([-1, -1])
     expect(harness.records).toEqual([])
     expect(harness.state).toBe('PreparingRebalance')
