@@ -194,4 +194,25 @@ describe('a consumer group of kafkajs', () => {
     await allCommitted(admin, 350)
     await admin.disconnect()
   })
+
+  it('reads everything through a restart of every node, one after another', { timeout: 120_000 }, async () => {
+    await using cluster = await createTestCluster({ nodes: 3 })
+    const kafka = kafkaOf(cluster)
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: PARTITIONS }], waitForLeaders: true })
+    const members = [await member(kafka), await member(kafka), await member(kafka)]
+    let written = 0
+    for (const node of [1, 2, 3]) {
+      await produce(kafka, written, 100)
+      await cluster.stop(node)
+      await produce(kafka, written + 100, 100)
+      await cluster.start(node)
+      written += 200
+    }
+    expect([...(await read(members, written))].sort()).toEqual(numbered(written).sort())
+    await allCommitted(admin, written)
+    await Promise.all(members.map(({ consumer }) => consumer.disconnect()))
+    await admin.disconnect()
+  })
 })

@@ -101,9 +101,8 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
     if (!changed) return
     const deleted = [...changes.deletedTopics].map(([id, name]) => ({ id, name }))
     for (const partition of this.partitions.values()) {
-      partition.topicsDeleted(deleted)
+      partition.topicsChanged(deleted)
       if (changes.all) partition.forgetMissingTopics()
-      partition.topicsChanged()
     }
   }
 

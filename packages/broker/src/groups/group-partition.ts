@@ -1,4 +1,4 @@
-import { BrokenInvariant, ErrorCode, type Timer, type Uuid, type World, ZERO_UUID } from '@millrace/base'
+import { ErrorCode, type Timer, type Uuid, type World, ZERO_UUID } from '@millrace/base'
 import type { GroupAnswer, GroupRequest, GroupShard, GroupView, Outcome, Rebalance } from '@millrace/groups'
 import { Backoff } from '../backoff.ts'
 import type { GroupQuestion, ListedGroups } from '../seams.ts'
@@ -35,6 +35,12 @@ interface Open {
   readonly failed: (error: ErrorCode) => void
 }
 
+/** An answer and the append that it waits for. */
+interface Waiting {
+  readonly append: PendingAppend
+  readonly answer: GroupAnswer
+}
+
 /** What may be asked while the log takes no records: it changes nothing that must be written. */
 const WITHOUT_WRITING: ReadonlySet<GroupRequest['kind']> = new Set([
   'heartbeat',
@@ -64,12 +70,14 @@ export class GroupPartition implements AlarmOwner {
   private readonly pending = new PendingAppends()
   /** By who is answered, as the shard has it. */
   private readonly open = new Map<GroupAnswer['reply'], Open>()
-  private readonly patience: Patience<GroupAnswer['reply']>
+  private readonly patience: Patience<Waiting>
   private phase: 'loading' | 'active' | 'ended' = 'loading'
   private shard: GroupShard | null = null
   private replay: LogReplay | null = null
   private retry: Timer | null = null
   private readonly alarm: ShardAlarm
+  /** What the shard has to be told as soon as it may decide. */
+  private duties: (() => void)[] = []
   private unwatch: (() => void) | null = null
   private activeSinceUs = 0
   /** Appends without an answer, of discarded shards too. */
@@ -80,7 +88,7 @@ export class GroupPartition implements AlarmOwner {
     this.replica = replica
     this.leaderEpoch = replica.machine.leaderEpoch
     this.backoff = new Backoff(host.world.random)
-    this.patience = new Patience(host.world, host.commitTimeoutMs, (reply) => this.tooLate(reply))
+    this.patience = new Patience(host.world, host.commitTimeoutMs, (waiting) => this.tooLate(waiting))
     this.alarm = new ShardAlarm(host.world.timers, this)
     this.load()
   }
@@ -131,21 +139,22 @@ export class GroupPartition implements AlarmOwner {
     return this.active?.group(groupId) ?? null
   }
 
-  topicsChanged(): void {
-    if (this.active !== null) this.alarm.ring()
+  /** The topics that groups see changed, and these are no more. */
+  topicsChanged(deleted: readonly { readonly name: string; readonly id: Uuid }[]): void {
+    if (this.active === null) return
+    this.duties.push(() => {
+      if (deleted.length > 0) this.decide(null, (shard, nowMs) => shard.topicsDeleted(deleted, nowMs))
+      this.decide(null, (shard, nowMs) => shard.tick(nowMs))
+    })
+    this.alarm.ring()
   }
 
-  topicsDeleted(topics: readonly { readonly name: string; readonly id: Uuid }[]): void {
-    if (this.active === null || topics.length === 0) return
-    this.decide(null, (shard, nowMs) => shard.topicsDeleted(topics, nowMs))
-  }
-
-  /** Offsets of topics that were deleted while nobody looked. */
+  /** Topics may have been deleted while nobody looked: their offsets go. */
   forgetMissingTopics(): void {
     const missing = new Set<string>()
     for (const group of this.views() ?? [])
       for (const { topic } of group.offsets()) if (this.host.missing(topic)) missing.add(topic)
-    this.topicsDeleted([...missing].map((name) => ({ name, id: ZERO_UUID })))
+    if (missing.size > 0) this.topicsChanged([...missing].map((name) => ({ name, id: ZERO_UUID })))
   }
 
   /** This leadership is over. */
@@ -198,8 +207,9 @@ export class GroupPartition implements AlarmOwner {
     const fields = { ...this.fields(), records, durationMs }
     if (skipped > 0) log.error({ ...fields, skipped, firstSkipped }, 'groups loaded without records that make no sense')
     else if (records > 0) log.info(fields, 'groups loaded')
-    this.decide(null, (loaded, nowMs) => loaded.loaded(nowMs))
+    this.duties.push(() => this.decide(null, (begun, nowMs) => begun.loaded(nowMs)))
     this.forgetMissingTopics()
+    this.alarm.ring()
   }
 
   private loadFailed(error: Error): void {
@@ -244,14 +254,15 @@ export class GroupPartition implements AlarmOwner {
   private answer(answer: GroupAnswer): void {
     const append = this.pending.of(answer.groupId)
     if (append === null) return answer.reply(answer.response)
-    append.answers.push(answer)
-    this.patience.add(answer.reply)
+    append.answers.add(answer)
+    this.patience.add({ append, answer })
   }
 
   /** The records may still be committed; whoever waits for that comes again. */
-  private tooLate(reply: GroupAnswer['reply']): void {
-    const open = this.open.get(reply)
-    this.open.delete(reply)
+  private tooLate({ append, answer }: Waiting): void {
+    append.answers.delete(answer)
+    const open = this.open.get(answer.reply)
+    this.open.delete(answer.reply)
     open?.failed(coordinatorError(ErrorCode.REQUEST_TIMED_OUT))
   }
 
@@ -265,7 +276,7 @@ export class GroupPartition implements AlarmOwner {
         { ...this.fields(), group: groupId },
         'what a group has to remember is too large for a record',
       )
-      this.begin(ErrorCode.UNKNOWN_SERVER_ERROR, groupId)
+      this.loadAnew(ErrorCode.UNKNOWN_SERVER_ERROR, groupId)
       return false
     }
     const append = this.pending.begin(groupId, batches.length)
@@ -290,19 +301,20 @@ export class GroupPartition implements AlarmOwner {
   private appendFailed(append: PendingAppend, error: ErrorCode): void {
     const told = coordinatorError(error)
     this.host.world.log.warn({ ...this.fields(), error }, 'records of groups not written; loading them anew')
-    this.begin(told, append.groupId)
+    this.loadAnew(told, append.groupId)
   }
 
-  /** The shard can not go on, for a reason that is nobody's but ours. */
+  /**
+   * The shard can not go on, for a reason that is nobody's but ours. It does not end the node, as broken invariants do elsewhere: the log
+   * is the truth, and one strange group must not take down every node that comes to coordinate it.
+   */
   private broken(error: unknown): void {
-    const { world } = this.host
-    if (error instanceof BrokenInvariant) world.fatal('broken-invariant', error)
-    world.log.error({ ...this.fields(), error }, 'a group could not be decided about; loading them anew')
-    this.begin(ErrorCode.UNKNOWN_SERVER_ERROR, null)
+    this.host.world.log.error({ ...this.fields(), error }, 'a group could not be decided about; loading them anew')
+    this.loadAnew(ErrorCode.UNKNOWN_SERVER_ERROR, null)
   }
 
-  /** Begins anew from the log, once nothing that could still be appended is under way. */
-  private begin(error: ErrorCode, groupId: string | null): void {
+  /** Another shard begins from the log, once nothing that could still be appended is under way. */
+  private loadAnew(error: ErrorCode, groupId: string | null): void {
     if (this.host.world.clock.monotonicUs() - this.activeSinceUs > STEADY_US) this.backoff.reset()
     this.phase = 'loading'
     this.discard(error, groupId)
@@ -319,6 +331,7 @@ export class GroupPartition implements AlarmOwner {
     this.unwatch?.()
     this.unwatch = null
     this.alarm.end()
+    this.duties = []
     this.pending.clear()
     this.patience.clear()
     const others = error === ErrorCode.UNKNOWN_SERVER_ERROR ? ErrorCode.COORDINATOR_NOT_AVAILABLE : error
@@ -342,7 +355,11 @@ export class GroupPartition implements AlarmOwner {
   }
 
   tick(): void {
-    this.decide(null, (shard, nowMs) => shard.tick(nowMs))
+    const { duties } = this
+    this.duties = []
+    for (const duty of duties) duty()
+    if (this.dueMs <= this.nowMs) this.decide(null, (shard, nowMs) => shard.tick(nowMs))
+    this.alarm.arm()
   }
 
   private fields(): { topic: string; partition: number; epoch: number } {

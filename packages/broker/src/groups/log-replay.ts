@@ -8,7 +8,6 @@ import {
   recordsSection,
   splitBatches,
 } from '@millrace/records'
-import { DecodeError } from '@millrace/schema'
 import type { LogSlice } from '@millrace/storage'
 import { type LoadTurns, TURN_BYTES } from './load-turns.ts'
 import type { CoordinatedReplica } from './replica-view.ts'
@@ -22,7 +21,7 @@ export interface ReplayParts {
   readonly replica: CoordinatedReplica
   readonly compute: Compute
   readonly turns: LoadTurns
-  /** Takes one record; throws `DecodeError` for one that it can not read. */
+  /** Takes one record; throws for one that it can not read. */
   readonly replay: (key: Uint8Array, value: Uint8Array | null) => void
   /** Once, and not after `cancel`: the log end that was reached, or why the log could not be read. */
   readonly done: (error: Error | null, end: number) => void
@@ -110,7 +109,6 @@ export class LogReplay {
       const reader = new RecordReader(batch, 0, section)
       while (reader.next()) if (reader.key !== null) this.takeRecord(reader.offset, reader.key, reader.value)
     } catch (error) {
-      if (!(error instanceof InvalidBatch)) throw error
       this.skip(baseOffset(batch, 0), error)
     }
   }
@@ -121,14 +119,14 @@ export class LogReplay {
       this.parts.replay(key, value === null ? null : Uint8Array.from(value))
       this.records++
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error
+      // Whatever is wrong with it: nobody who comes to lead this partition must end of a record.
       this.skip(offset, error)
     }
   }
 
-  private skip(offset: number, error: Error): void {
+  private skip(offset: number, error: unknown): void {
     this.skipped++
-    this.firstSkipped ??= { offset, reason: error.message }
+    this.firstSkipped ??= { offset, reason: error instanceof Error ? error.message : String(error) }
   }
 
   private finish(error: Error | null): number {

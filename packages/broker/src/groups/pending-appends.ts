@@ -6,7 +6,8 @@ export class PendingAppend {
   readonly sequence: number
   /** The group that the records are of; null for those of several. */
   readonly groupId: string | null
-  readonly answers: GroupAnswer[] = []
+  /** In the order in which they were decided. */
+  readonly answers = new Set<GroupAnswer>()
   /** Its batches that are not committed. */
   batches: number
 

@@ -234,6 +234,33 @@ describe('while the log takes no records', () => {
     expect(fixture.shards).toHaveLength(1)
   })
 
+  test('topics that are deleted are told to the shard when it may decide again', () => {
+    const fixture = new GroupFixture().lead()
+    fixture.replica.refusal = ErrorCode.NOT_ENOUGH_REPLICAS
+    const { id } = fixture.image.addTopic('gone', [{}])
+    fixture.changes((changes) => (changes.all = true))
+    fixture.image.topics.delete(id)
+    fixture.changes((changes) => changes.deletedTopics.set(id, 'gone'))
+    fixture.world.time.advance(2000)
+    expect(fixture.shard.deleted).toEqual([])
+    fixture.replica.refusal = ErrorCode.NONE
+    fixture.world.time.advance(500)
+    expect(fixture.shard.deleted).toEqual(['gone'])
+    expect(fixture.shards).toHaveLength(1)
+  })
+
+  test('a shard that was loaded answers, and begins to decide when it may', () => {
+    const fixture = new GroupFixture()
+    fixture.replica.refusal = ErrorCode.NOT_ENOUGH_REPLICAS
+    fixture.lead()
+    expect(fixture.heartbeat('g').outcome).toEqual(OK)
+    expect(fixture.shard.loadedAtMs).toBe(-1)
+    fixture.replica.refusal = ErrorCode.NONE
+    fixture.world.time.advance(500)
+    expect(fixture.shard.loadedAtMs).toBeGreaterThan(0)
+    expect(fixture.shards).toHaveLength(1)
+  })
+
   test('no session ends; what was due is done when the log takes records again', () => {
     const fixture = new GroupFixture().lead()
     fixture.shard.nextDueMs = fixture.world.clock.wallMs() + 1000

@@ -87,13 +87,14 @@ describe('a partition that loads', () => {
       ['good', '1'],
       ['bad', '2'],
       ['fine', '3'],
-      ['bad', '4'],
+      ['bad', null],
     ])
     fixture.coordinator.replicaChanged(fixture.replica)
     const { shard } = fixture
     const replay = shard.replay.bind(shard)
     shard.replay = (key, value) => {
-      if (new TextDecoder().decode(key) === 'bad') throw new DecodeError('no such record')
+      if (new TextDecoder().decode(key) === 'bad')
+        throw value === null ? new TypeError('a bug') : new DecodeError('no such record')
       replay(key, value)
     }
     fixture.world.time.advance(10)
