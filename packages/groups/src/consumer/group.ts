@@ -23,7 +23,7 @@ import type { Refusal } from './heartbeat-problem.ts'
 import { heldPartitions, NOTHING, samePartitions, targetPartitions, topicPartitions } from './holding.ts'
 import type { Member } from './member.ts'
 import { factsAfter, sameFacts, subscribesAlike } from './member-facts.ts'
-import { BLANK, MemberState, reconcile } from './reconciliation.ts'
+import { MemberState, reconcile } from './reconciliation.ts'
 import type { Current } from './reconciliation.ts'
 import { RebalanceStory } from './rebalance-story.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -213,7 +213,7 @@ export class ConsumerGroup {
     const isNew = !members.has(memberId)
     this.update(request, memberId, { isNew, nowMs, out })
     const member = members.get(memberId) as Member
-    return this.answer(request, this.advance(member, { from: BLANK, owned: [] }, { nowMs, out }))
+    return this.answer(request, this.advance(member, [], { nowMs, out }))
   }
 
   /** Another process took over the instance: it gets what the one before had. */
@@ -229,7 +229,7 @@ export class ConsumerGroup {
 
   private steady(request: ConsumerHeartbeat, member: Member, turn: Turn): ConsumerHeartbeatResponse {
     this.update(request, member.memberId, { ...turn, isNew: false })
-    return this.answer(request, this.advance(member, { from: member.current, owned: request.owned }, turn))
+    return this.answer(request, this.advance(member, request.owned, turn))
   }
 
   /** Takes in what the member tells about itself, and has the group assigned anew if that, or the topics, call for it. */
@@ -289,7 +289,7 @@ export class ConsumerGroup {
   }
 
   /** Brings the member on its way to its target; what it had before is in the result. */
-  private advance(member: Member, step: Step, { nowMs, out }: Turn): Advance {
+  private advance(member: Member, owned: ConsumerHeartbeat['owned'], { nowMs, out }: Turn): Advance {
     const { durable } = this
     const before = member.current
     const goal = {
@@ -300,7 +300,7 @@ export class ConsumerGroup {
         return holder === null || holder === member.memberId
       },
     }
-    const current = reconcile(step.from, goal, step.owned)
+    const current = reconcile(before, goal, owned)
     if (current !== before) {
       this.recordCurrent(member.memberId, current, out)
       member.revokeDueMs = Number.POSITIVE_INFINITY
@@ -422,11 +422,6 @@ export class ConsumerGroup {
 interface Turn {
   readonly nowMs: number
   readonly out: OutcomeBuilder
-}
-
-interface Step {
-  readonly from: Current
-  readonly owned: ConsumerHeartbeat['owned']
 }
 
 interface Advance {

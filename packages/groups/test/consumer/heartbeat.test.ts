@@ -129,6 +129,20 @@ describe('a member', () => {
     expect(group.assignments()).toEqual(before)
   })
 
+  test('that joins again while it is to give partitions up has given them up', () => {
+    const group = withTopic()
+    const a = new Consumer(group, 'a', ['t'])
+    const b = new Consumer(group, 'b', ['t'])
+    for (const one of [a, b]) one.beat()
+    const told = a.beat().assignment
+    expect(group.join('a', ['t'])).toMatchObject({ error: ErrorCode.NONE, memberEpoch: 3, assignment: told })
+    expect(b.shortBeat().assignment?.[0]?.partitions).toHaveLength(2)
+    expect(group.say({ memberId: 'a', memberEpoch: 2, owned: told }), 'the answer to it is lost').toMatchObject({
+      error: ErrorCode.NONE,
+      memberEpoch: 3,
+    })
+  })
+
   test('that missed an answer comes in the previous epoch and is told again', () => {
     const group = withTopic()
     const a = new Consumer(group, 'a', ['t'])
