@@ -127,7 +127,8 @@ export class IndexFile {
   }
 }
 
-function withFile<T>(disk: Disk, path: string, how: 'read' | 'append' | 'create', use: (file: File) => T): T {
+/** Opens a file for one use. Throws `IoError`. */
+export function withFile<T>(disk: Disk, path: string, how: 'read' | 'append' | 'create', use: (file: File) => T): T {
   const file = disk.openNow(path, how)
   try {
     return use(file)

@@ -27,7 +27,10 @@ export function retainedFrom(log: SegmentedLog, highWatermark: number, nowMs: nu
 function isExpired(log: SegmentedLog, segment: Segment, nowMs: number): boolean {
   const { retentionMs } = log.config
   if (retentionMs < 0) return false
-  const largest = segment.largestTimestampNow(log.services.world.disk)
+  const { disk } = log.services.world
+  const largest = segment.largestTimestampNow(disk)
   // Records without timestamps are as old as their file.
-  return nowMs - (largest >= 0 ? largest : segment.modifiedMs) > retentionMs
+  if (nowMs - (largest >= 0 ? largest : segment.modifiedMs) <= retentionMs) return false
+  // The index has no checksum, and what it says would cost the records of all replicas.
+  return nowMs - segment.lastTimestampNow(disk) > retentionMs
 }

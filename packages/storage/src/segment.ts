@@ -12,6 +12,7 @@ import {
 } from '@millrace/records'
 import { headerProblem, walkHeadersNow } from './batch-walk.ts'
 import { PROVISIONAL_FILE, segmentFileName } from './file-names.ts'
+import { withFile } from './index-file.ts'
 import { type IndexTable, OFFSET_ENTRY_BYTES, TIME_ENTRY_BYTES } from './index-table.ts'
 import type { FileOwner, OpenFiles } from './open-files.ts'
 import { type IndexedBatch, type IndexedPosition, SegmentIndex } from './segment-index.ts'
@@ -244,6 +245,27 @@ export class Segment implements FileOwner {
     if (this.awake) return this.index.maxTimestamp
     const last = attempt(() => this.index.times.lastNow(disk))
     return last === null || last.count === 0 || !this.isPlausibleTime(last) ? -1 : last.int64(0, 0)
+  }
+
+  /** The largest timestamp of the last batches, read from the log at once; infinity where it cannot be read, -1 without timestamps. */
+  lastTimestampNow(disk: Disk): number {
+    const last = attempt(() => this.index.offsets.lastNow(disk))
+    try {
+      return withFile(disk, this.logPath, 'read', (file) => {
+        const entry =
+          last === null || last.count === 0 ? null : { position: last.int32(0, 4), lastOffset: last.int32(0, 0) }
+        const from = entry !== null && this.batchEnd(file, entry) !== null ? entry.position : 0
+        let largest = -1
+        const end = walkHeadersNow(file, from, this.size, (bytes, at) => {
+          largest = Math.max(largest, maxTimestamp(bytes, at))
+          return true
+        })
+        return end.why === 'end' ? largest : Number.POSITIVE_INFINITY
+      })
+    } catch (error) {
+      if (error instanceof IoError) return Number.POSITIVE_INFINITY
+      throw error
+    }
   }
 }
 

@@ -51,6 +51,20 @@ describe('delete retention', () => {
     expect(log.applyRetention(200, T0 + 109_500)).toBe(100)
   })
 
+  it.each([['.timeindex'], ['.timeindex', '.index']])(
+    'by time believes no %s that lies about its segment',
+    (...lying) => {
+      const was = tenSegments({ retentionMs: 200_000 })
+      was.world.ask<void>((done) => was.directory.close(done))
+      for (const kind of lying) was.world.disk.file(`/data/topic-0/00000000000000000000${kind}`).content.fill(0)
+      const later = openDirectory(new SimWorld(2, was.world.disk), { tailCacheBytes: 0 })
+      const log = later.found.logs[0] as PartitionLog
+      log.configure({ ...FOREVER, retentionMs: 200_000 })
+      expect(log.applyRetention(200, T0 + 100_000)).toBe(0)
+      expect(log.applyRetention(200, T0 + 209_500)).toBe(20)
+    },
+  )
+
   it('never drops what is not below the watermark', () => {
     const { log } = tenSegments({ retentionMs: 1 })
     expect(log.applyRetention(119, T0 + 10 ** 9)).toBe(100)
