@@ -35,12 +35,6 @@ interface Open {
   readonly failed: (error: ErrorCode) => void
 }
 
-/** An answer and the append that it waits for. */
-interface Waiting {
-  readonly append: PendingAppend
-  readonly answer: GroupAnswer
-}
-
 /** What may be asked while the log takes no records: it changes nothing that must be written. */
 const WITHOUT_WRITING: ReadonlySet<GroupRequest['kind']> = new Set([
   'heartbeat',
@@ -70,7 +64,7 @@ export class GroupPartition implements AlarmOwner {
   private readonly pending = new PendingAppends()
   /** By who is answered, as the shard has it. */
   private readonly open = new Map<GroupAnswer['reply'], Open>()
-  private readonly patience: Patience<Waiting>
+  private readonly patience: Patience
   private phase: 'loading' | 'active' | 'ended' = 'loading'
   private shard: GroupShard | null = null
   private replay: LogReplay | null = null
@@ -88,7 +82,7 @@ export class GroupPartition implements AlarmOwner {
     this.replica = replica
     this.leaderEpoch = replica.machine.leaderEpoch
     this.backoff = new Backoff(host.world.random)
-    this.patience = new Patience(host.world, host.commitTimeoutMs, (waiting) => this.tooLate(waiting))
+    this.patience = new Patience(host.world, host.commitTimeoutMs)
     this.alarm = new ShardAlarm(host.world.timers, this)
     this.load()
   }
@@ -255,14 +249,21 @@ export class GroupPartition implements AlarmOwner {
     const append = this.pending.of(answer.groupId)
     if (append === null) return answer.reply(answer.response)
     append.answers.add(answer)
-    this.patience.add({ append, answer })
+    this.patience.add({
+      get over() {
+        return !append.answers.has(answer)
+      },
+      tooLate: () => {
+        append.answers.delete(answer)
+        this.tooLate(answer)
+      },
+    })
   }
 
   /** The records may still be committed; whoever waits for that comes again. */
-  private tooLate({ append, answer }: Waiting): void {
-    append.answers.delete(answer)
-    const open = this.open.get(answer.reply)
-    this.open.delete(answer.reply)
+  private tooLate({ reply }: GroupAnswer): void {
+    const open = this.open.get(reply)
+    this.open.delete(reply)
     open?.failed(coordinatorError(ErrorCode.REQUEST_TIMED_OUT))
   }
 
@@ -295,6 +296,8 @@ export class GroupPartition implements AlarmOwner {
       if (--append.batches > 0) return
       this.pending.committed(append)
       for (const { reply, response } of append.answers) reply(response)
+      append.answers.clear()
+      this.patience.moved()
     } else if (this.underWay === 0 && this.phase === 'loading' && this.replay === null) this.loadLater()
   }
 
