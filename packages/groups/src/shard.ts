@@ -2,7 +2,7 @@ import { ErrorCode } from '@millrace/base'
 import type { Random, Uuid } from '@millrace/base'
 import { areBounded } from './bounds.ts'
 import { describeClassic, NO_GROUP } from './classic/description.ts'
-import type { ClassicGroup, Turn } from './classic/group.ts'
+import type { ClassicGroup } from './classic/group.ts'
 import { joinGroup } from './classic/join.ts'
 import { heartbeat, leaveGroup, leftNothing, syncGroup } from './classic/membership.ts'
 import { joinFailed, syncFailed } from './classic/responses.ts'
@@ -30,6 +30,7 @@ import type {
   SyncGroup,
   TopicsView,
 } from './seams.ts'
+import type { Turn } from './turn.ts'
 
 /** A tick that comes this late tells of a process that stood still, or was not allowed to decide. */
 const LATE_MS = 1000

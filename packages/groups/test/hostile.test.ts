@@ -103,7 +103,7 @@ test('whatever a request says, it is answered once or waits, and what is written
       for (const topic of ['a', 'b']) harness.topics.set(topic, 3)
       const asked = all.map(({ request, afterMs }) => {
         harness.advance(afterMs)
-        return harness.ask<unknown>((reply) => ({ ...request, reply }) as GroupRequest)
+        return harness.ask<unknown>((reply): GroupRequest => ({ ...request, reply }))
       })
       harness.advance(24 * 60 * 60_000)
       expect(asked.every(({ answers }) => answers.length <= 1)).toBe(true)

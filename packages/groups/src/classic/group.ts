@@ -2,9 +2,11 @@ import { ErrorCode } from '@millrace/base'
 import type { OutcomeBuilder } from '../outcome.ts'
 import type { RecordNamed } from '../records/kinds.ts'
 import type { GroupsConfig, JoinGroupResponse, Rebalance, RebalanceCause, RebalanceReason } from '../seams.ts'
+import type { Turn } from '../turn.ts'
 import { CONSUMER_PROTOCOL, subscribedTopics } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
 import { Gathering } from './gathering.ts'
+import { earliestDueMs, expireMembers, expireUnsynced } from './lapses.ts'
 import { RebalanceStory } from './rebalance-story.ts'
 import { mayExceedRecord, recorded, restore } from './record.ts'
 import { joinFailed, syncFailed } from './responses.ts'
@@ -15,12 +17,6 @@ const NOTHING = new Uint8Array(0)
 const MAX_PENDING = 10_000
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable'
-
-/** When something happens, and where what is decided goes. */
-export interface Turn {
-  readonly nowMs: number
-  readonly out: OutcomeBuilder
-}
 
 /**
  * A group of the classic protocol: the members agree on a protocol and their leader divides the work; the coordinator only makes them meet.
@@ -127,51 +123,12 @@ export class ClassicGroup {
   tick(nowMs: number, out: OutcomeBuilder): void {
     if (this.dueMs > nowMs) return
     const turn = { nowMs, out }
-    this.expireMembers(turn)
+    expireMembers(this, turn)
     if (this.gathering !== null && this.gathering.dueMs <= nowMs) {
       if (!this.gathering.extend(nowMs)) this.completeJoin(turn)
     }
-    if (this.syncDueMs <= nowMs) this.expireUnsynced(turn)
-    this.dueMs = this.earliestDueMs()
-  }
-
-  private earliestDueMs(): number {
-    let dueMs = Math.min(this.syncDueMs, this.gathering?.dueMs ?? Number.POSITIVE_INFINITY)
-    for (const member of this.roster) dueMs = Math.min(dueMs, member.sessionDueMs)
-    for (const pendingDueMs of this.pending.values()) dueMs = Math.min(dueMs, pendingDueMs)
-    return dueMs
-  }
-
-  private expireMembers(turn: Turn): void {
-    let fewer = false
-    for (const [memberId, dueMs] of this.pending) {
-      if (dueMs > turn.nowMs) continue
-      this.pending.delete(memberId)
-      fewer = true
-    }
-    let lost = false
-    for (const member of this.roster) {
-      if (member.sessionDueMs > turn.nowMs) continue
-      if (member.isWaiting && !member.isNew) {
-        member.sessionDueMs = Number.POSITIVE_INFINITY
-        continue
-      }
-      this.cause('session-timeout', member, '', turn.nowMs)
-      this.remove(member, turn.out)
-      lost = true
-    }
-    if (lost) this.membersLost(turn)
-    else if (fewer && this.state === 'PreparingRebalance' && this.allJoined) this.completeJoin(turn)
-  }
-
-  private expireUnsynced(turn: Turn): void {
-    this.syncDueMs = Number.POSITIVE_INFINITY
-    const silent = [...this.roster].filter((member) => !member.synced)
-    for (const member of silent) {
-      this.cause('rebalance-timeout', member, 'it did not ask for its assignment', turn.nowMs)
-      this.remove(member, turn.out)
-    }
-    if (silent.length > 0) this.prepareRebalance(turn)
+    if (this.syncDueMs <= nowMs) expireUnsynced(this, turn)
+    this.dueMs = earliestDueMs(this)
   }
 
   // Who is in the group.

@@ -1,6 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import type { Heartbeat, LeaveGroup, LeaveGroupResponse, SyncGroup } from '../seams.ts'
-import type { ClassicGroup, Turn } from './group.ts'
+import type { Turn } from '../turn.ts'
+import type { ClassicGroup } from './group.ts'
 import { syncFailed } from './responses.ts'
 
 /** SyncGroup, all versions: followers wait for what the leader brings. */
