@@ -1,11 +1,11 @@
 import { ErrorCode, type Timer, type Uuid, type World, ZERO_UUID } from '@millrace/base'
-import type { GroupAnswer, GroupRequest, GroupShard, GroupView, Outcome, Rebalance } from '@millrace/groups'
+import type { GroupRequest, GroupShard, GroupView, Outcome, Rebalance } from '@millrace/groups'
 import { Backoff } from '../backoff.ts'
 import type { GroupQuestion, ListedGroups } from '../seams.ts'
 import type { LoadTurns } from './load-turns.ts'
 import { LogReplay } from './log-replay.ts'
-import { Patience } from './patience.ts'
-import { type PendingAppend, PendingAppends } from './pending-appends.ts'
+import { OpenQuestions } from './open-questions.ts'
+import type { PendingAppend } from './pending-appends.ts'
 import { recordBatches } from './record-batches.ts'
 import type { CoordinatedReplica } from './replica-view.ts'
 import { type AlarmOwner, ShardAlarm } from './shard-alarm.ts'
@@ -27,12 +27,6 @@ export interface GroupPartitionHost {
   /** The names of topics that are not in the image. */
   missing(topic: string): boolean
   rebalanced(rebalance: Rebalance): void
-}
-
-/** Asked and not answered. */
-interface Open {
-  readonly groupId: string
-  readonly failed: (error: ErrorCode) => void
 }
 
 /** What may be asked while the log takes no records: it changes nothing that must be written. */
@@ -61,10 +55,7 @@ export class GroupPartition implements AlarmOwner {
   readonly leaderEpoch: number
   private readonly host: GroupPartitionHost
   private readonly backoff: Backoff
-  private readonly pending = new PendingAppends()
-  /** By who is answered, as the shard has it. */
-  private readonly open = new Map<GroupAnswer['reply'], Open>()
-  private readonly patience: Patience
+  private readonly questions: OpenQuestions
   private phase: 'loading' | 'active' | 'ended' = 'loading'
   private shard: GroupShard | null = null
   private replay: LogReplay | null = null
@@ -82,7 +73,7 @@ export class GroupPartition implements AlarmOwner {
     this.replica = replica
     this.leaderEpoch = replica.machine.leaderEpoch
     this.backoff = new Backoff(host.world.random)
-    this.patience = new Patience(host.world, host.commitTimeoutMs)
+    this.questions = new OpenQuestions(host.world, host.commitTimeoutMs)
     this.alarm = new ShardAlarm(host.world.timers, this)
     this.load()
   }
@@ -98,17 +89,16 @@ export class GroupPartition implements AlarmOwner {
       question.failed(this.phase === 'loading' ? ErrorCode.COORDINATOR_LOAD_IN_PROGRESS : ErrorCode.NOT_COORDINATOR)
       return NOTHING
     }
-    const reply = (response: R): void => {
-      if (this.open.delete(reply)) question.answered(response)
-    }
+    const { questions } = this
+    const reply = questions.replyTo(question)
     const request = question.request(reply)
     if (!this.mayWrite() && !WITHOUT_WRITING.has(request.kind)) {
       question.failed(coordinatorError(this.replica.appendRefusal(-1)))
       return NOTHING
     }
-    this.open.set(reply, { groupId: question.groupId, failed: (error) => question.failed(error) })
+    questions.asked(reply, question)
     this.decide(question.groupId, (shard, nowMs) => shard.handle(request, nowMs))
-    return () => void this.open.delete(reply)
+    return () => questions.drop(reply)
   }
 
   /** What is listed is as it is now, written or not. Null while the partition loads. */
@@ -241,30 +231,8 @@ export class GroupPartition implements AlarmOwner {
     }
     for (const rebalance of outcome.rebalances) this.host.rebalanced(rebalance)
     if (outcome.records.length > 0 && !this.append(groupId, outcome)) return
-    for (const answer of outcome.answers) this.answer(answer)
+    for (const answer of outcome.answers) this.questions.decided(answer)
     this.alarm.arm()
-  }
-
-  private answer(answer: GroupAnswer): void {
-    const append = this.pending.of(answer.groupId)
-    if (append === null) return answer.reply(answer.response)
-    append.answers.add(answer)
-    this.patience.add({
-      get over() {
-        return !append.answers.has(answer)
-      },
-      tooLate: () => {
-        append.answers.delete(answer)
-        this.tooLate(answer)
-      },
-    })
-  }
-
-  /** The records may still be committed; whoever waits for that comes again. */
-  private tooLate({ reply }: GroupAnswer): void {
-    const open = this.open.get(reply)
-    this.open.delete(reply)
-    open?.failed(coordinatorError(ErrorCode.REQUEST_TIMED_OUT))
   }
 
   /** False when the records can not be written, and the shard is gone. */
@@ -280,7 +248,7 @@ export class GroupPartition implements AlarmOwner {
       this.loadAnew(ErrorCode.UNKNOWN_SERVER_ERROR, groupId)
       return false
     }
-    const append = this.pending.begin(groupId, batches.length)
+    const append = this.questions.appending(groupId, batches.length)
     for (const batch of batches) {
       this.underWay++
       replica.append(batch, -1, (error) => this.appended(append, error))
@@ -293,11 +261,7 @@ export class GroupPartition implements AlarmOwner {
     this.underWay--
     if (this.phase === 'active') {
       if (error !== ErrorCode.NONE) return this.appendFailed(append, error)
-      if (--append.batches > 0) return
-      this.pending.committed(append)
-      for (const { reply, response } of append.answers) reply(response)
-      append.answers.clear()
-      this.patience.moved()
+      this.questions.committed(append)
     } else if (this.underWay === 0 && this.phase === 'loading' && this.replay === null) this.loadLater()
   }
 
@@ -324,7 +288,7 @@ export class GroupPartition implements AlarmOwner {
     if (this.underWay === 0) this.loadLater()
   }
 
-  /** Tells everybody who waits. An error that is about one group is the others' only as far as they have to come again. */
+  /** What the shard knew is gone, and everybody who waits for it is told; `groupId` is the one that the error is about, null for all. */
   private discard(error: ErrorCode, groupId: string | null): void {
     this.shard = null
     this.replay?.cancel()
@@ -335,12 +299,7 @@ export class GroupPartition implements AlarmOwner {
     this.unwatch = null
     this.alarm.end()
     this.duties = []
-    this.pending.clear()
-    this.patience.clear()
-    const others = error === ErrorCode.UNKNOWN_SERVER_ERROR ? ErrorCode.COORDINATOR_NOT_AVAILABLE : error
-    const open = [...this.open.values()]
-    this.open.clear()
-    for (const one of open) one.failed(groupId === null || one.groupId === groupId ? error : others)
+    this.questions.failAll(error, groupId)
   }
 
   // Time.
