@@ -15,7 +15,10 @@ export function patternProblem(group: ConsumerGroupState, { topicRegex }: Consum
   return refusal(ErrorCode.INVALID_REGULAR_EXPRESSION, pattern.problem)
 }
 
-/** What speaks against a member that wants to join, or to join again: that it owns nothing lets it in whatever its epoch was. */
+/**
+ * What speaks against a member that wants to join, or to join again: that it owns nothing lets it in whatever its epoch was. Kafka refuses a static member that
+ * is in the group already even by its own id (111), which its client takes for fatal; here a join whose answer was lost can be said again.
+ */
 export function joinProblem(group: ConsumerGroupState, request: ConsumerHeartbeat, maxSize: number): Refusal | null {
   const { members, statics } = group
   const { memberId, instanceId } = request

@@ -16,11 +16,12 @@ import type {
 } from '../seams.ts'
 import { joinProblem, memberProblem, membershipProblem, patternProblem } from './admission.ts'
 import { describeGroup } from './description.ts'
+import { currentRecord, groupTombstones, memberTombstones, targetRecord } from './group-records.ts'
 import { ConsumerGroupState } from './group-state.ts'
 import type { ConsumerRecord } from './group-state.ts'
 import { heartbeatProblem, LEAVE, LEAVE_FOR_A_WHILE, refusal } from './heartbeat-problem.ts'
 import type { Refusal } from './heartbeat-problem.ts'
-import { heldPartitions, NOTHING, samePartitions, targetPartitions, topicPartitions } from './holding.ts'
+import { NOTHING, samePartitions, topicPartitions } from './holding.ts'
 import type { Member } from './member.ts'
 import { factsAfter, sameFacts, subscribesAlike } from './member-facts.ts'
 import { MemberState, reconcile } from './reconciliation.ts'
@@ -145,13 +146,7 @@ export class ConsumerGroup {
 
   /** Removes all that the log holds of the group itself; its offsets are another's. */
   tombstones(out: OutcomeBuilder): void {
-    const { groupId, durable } = this
-    for (const memberId of durable.members.keys()) this.removeRecords(memberId, out)
-    for (const regex of durable.regexes.keys()) {
-      out.record({ name: 'regularExpression', key: { groupId, regex }, value: null })
-    }
-    out.record({ name: 'targetMetadata', key: { groupId }, value: null })
-    out.record({ name: 'consumerGroup', key: { groupId }, value: null })
+    for (const record of groupTombstones(this.groupId, this.durable)) out.record(record)
   }
 
   heartbeat(request: ConsumerHeartbeat, nowMs: number, out: OutcomeBuilder): void {
@@ -190,12 +185,8 @@ export class ConsumerGroup {
     const problem = membershipProblem(this.durable, request)
     if (problem !== null) return this.refused(problem)
     const member = this.durable.members.get(request.memberId) as Member
-    const { current } = member
-    this.recordCurrent(
-      member.memberId,
-      { ...current, memberEpoch: LEAVE_FOR_A_WHILE, state: MemberState.stable, revoking: NOTHING },
-      out,
-    )
+    const departed = { memberEpoch: LEAVE_FOR_A_WHILE, state: MemberState.stable, revoking: NOTHING }
+    out.record(currentRecord(this.keyOf(member.memberId), { ...member.current, ...departed }))
     this.restartTimers(member, nowMs)
     return this.farewell(request)
   }
@@ -218,13 +209,12 @@ export class ConsumerGroup {
 
   /** Another process took over the instance: it gets what the one before had. */
   private replace(oldId: string, newId: string, out: OutcomeBuilder): void {
-    const { groupId } = this
     const old = this.durable.members.get(oldId) as Member
     const target = this.durable.targets.get(oldId)
     const { facts } = old
-    this.removeRecords(oldId, out)
-    out.record({ name: 'consumerMember', key: { groupId, memberId: newId }, value: facts })
-    if (target !== undefined) this.recordTarget(newId, target, out)
+    for (const record of memberTombstones(this.keyOf(oldId))) out.record(record)
+    out.record({ name: 'consumerMember', key: this.keyOf(newId), value: facts })
+    if (target !== undefined) out.record(targetRecord(this.keyOf(newId), target))
   }
 
   private steady(request: ConsumerHeartbeat, member: Member, turn: Turn): ConsumerHeartbeatResponse {
@@ -239,7 +229,7 @@ export class ConsumerGroup {
     const facts = factsAfter(before, request)
     const assignorBefore = this.assignor
     if (before === null || !sameFacts(before, facts))
-      out.record({ name: 'consumerMember', key: { groupId: this.groupId, memberId }, value: facts })
+      out.record({ name: 'consumerMember', key: this.keyOf(memberId), value: facts })
     const resubscribed = before === null || !subscribesAlike(before, facts)
     const otherAssignor = !turn.isNew && this.assignor !== assignorBefore
     if (resubscribed && !turn.isNew) this.story.cause(cause('subscription-changed', memberId, request), nowMs)
@@ -279,7 +269,7 @@ export class ConsumerGroup {
       return
     }
     for (const [memberId, target] of changedTargets(durable, this.subscriptions, this.assignor))
-      this.recordTarget(memberId, target, out)
+      out.record(targetRecord(this.keyOf(memberId), target))
     out.record({ name: 'targetMetadata', key: { groupId }, value: { epoch: durable.epoch, assignedMs: nowMs } })
   }
 
@@ -302,7 +292,7 @@ export class ConsumerGroup {
     }
     const current = reconcile(before, goal, owned)
     if (current !== before) {
-      this.recordCurrent(member.memberId, current, out)
+      out.record(currentRecord(this.keyOf(member.memberId), current))
       member.revokeDueMs = Number.POSITIVE_INFINITY
       if (member.isRevoking) member.revokeDueMs = nowMs + member.facts.rebalanceTimeoutMs
       this.endIfSettled(nowMs, out)
@@ -313,6 +303,7 @@ export class ConsumerGroup {
     return { member, before }
   }
 
+  /** The assignment is told when it changed, to who asks for all, and, other than by Kafka, to who missed the answer that brought its epoch. */
   private answer(request: ConsumerHeartbeat, { member, before }: Advance): ConsumerHeartbeatResponse {
     const { current, memberId } = member
     const subscribes = request.topicNames !== null || request.topicRegex !== null
@@ -366,7 +357,7 @@ export class ConsumerGroup {
   private remove(members: readonly Member[], reason: RebalanceReason, turn: Turn): void {
     for (const { memberId, facts } of members) {
       this.story.cause({ reason, memberId, clientId: facts.clientId, detail: '' }, turn.nowMs)
-      this.removeRecords(memberId, turn.out)
+      for (const record of memberTombstones(this.keyOf(memberId))) turn.out.record(record)
     }
     this.enterEpoch(turn)
     this.assign(turn)
@@ -393,29 +384,8 @@ export class ConsumerGroup {
     return memberId === null ? null : (this.durable.members.get(memberId)?.identity ?? memberId)
   }
 
-  /** In this order, so that a reader of the log never sees a member without itself. */
-  private removeRecords(memberId: string, out: OutcomeBuilder): void {
-    const key = { groupId: this.groupId, memberId }
-    out.record({ name: 'currentAssignment', key, value: null })
-    out.record({ name: 'targetMember', key, value: null })
-    out.record({ name: 'consumerMember', key, value: null })
-  }
-
-  private recordTarget(memberId: string, target: ReadonlyMap<Uuid, readonly number[]>, out: OutcomeBuilder): void {
-    const key = { groupId: this.groupId, memberId }
-    out.record({ name: 'targetMember', key, value: { topics: targetPartitions(target) } })
-  }
-
-  private recordCurrent(memberId: string, current: Current, out: OutcomeBuilder): void {
-    const { memberEpoch, previousEpoch, state } = current
-    const key = { groupId: this.groupId, memberId }
-    const assigned = heldPartitions(current.assigned)
-    const revoking = heldPartitions(current.revoking)
-    out.record({
-      name: 'currentAssignment',
-      key,
-      value: { memberEpoch, previousEpoch, state, assigned, revoking },
-    })
+  private keyOf(memberId: string): { readonly groupId: string; readonly memberId: string } {
+    return { groupId: this.groupId, memberId }
   }
 }
 
