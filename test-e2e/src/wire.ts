@@ -64,8 +64,8 @@ export class Wire {
     socket.on('close', () => this.closed())
   }
 
-  static async open(port: number): Promise<Wire> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  static async open(port: number, host = '127.0.0.1'): Promise<Wire> {
+    const socket = connect({ port, host, noDelay: true })
     await once(socket, 'connect')
     return new Wire(socket)
   }

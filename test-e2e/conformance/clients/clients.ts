@@ -1,0 +1,7 @@
+import type { ClientSpec } from '../core/client.ts'
+import { java39, java4 } from './java-clients.ts'
+import { kafkajs, platformatic } from './node-clients.ts'
+import { confluent, kafkaPython } from './python-clients.ts'
+
+/** Every column of the table, in its order. */
+export const CLIENTS: readonly ClientSpec[] = [kafkajs, platformatic, confluent, kafkaPython, java39, java4]
