@@ -21,7 +21,6 @@ export function syncGroup(group: ClassicGroup, request: SyncGroup, turn: Turn): 
     group.heardOf(member, nowMs)
   } else if (group.roster.leader === member.memberId)
     group.settle(new Map(request.assignments.map((one) => [one.memberId, one.assignment.slice()])), turn)
-  if (group.roster.allSynced) group.syncDueMs = Number.POSITIVE_INFINITY
 }
 
 function syncProblem(group: ClassicGroup, request: SyncGroup): ErrorCode {

@@ -33,12 +33,6 @@ export class Roster {
     return joined
   }
 
-  /** Whether every member has asked for its assignment. */
-  get allSynced(): boolean {
-    for (const { synced } of this.members.values()) if (!synced) return false
-    return true
-  }
-
   get rebalanceTimeoutMs(): number {
     let longest = 0
     for (const { terms } of this.members.values()) longest = Math.max(longest, terms.rebalanceTimeoutMs)

@@ -73,5 +73,5 @@ function retainedSince(group: Group): ((commit: Commit) => number) | null {
   // Nobody is in it, or nobody ever was: then whoever commits is all that there is.
   if (group.type === 'consumer' || group.protocolType === '') return byCommit
   if (group.state === 'Empty') return group.stateMs === -1 ? byCommit : () => group.stateMs
-  return group.state === 'Stable' && group.speaksConsumer && group.knowsSubscriptions ? byCommit : null
+  return group.state === 'Stable' && group.knowsSubscriptions ? byCommit : null
 }

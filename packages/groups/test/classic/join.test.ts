@@ -268,6 +268,19 @@ test('a new member that waits is given up after five minutes, an old one is not'
   expect(waits.response.generation).toBe(2)
 })
 
+test('what a request brought is kept when its buffer is used for something else', () => {
+  const harness = new ShardHarness()
+  const buffer = subscription(['t'])
+  const joined = harness.joinNew({ protocols: [{ name: 'range', metadata: buffer }] }).response
+  const given = new Uint8Array([1, 2, 3])
+  harness.sync(joined, { [joined.memberId]: given })
+  buffer.fill(0)
+  given.fill(0)
+  expect(harness.join({ memberId: joined.memberId }).response.members[0]?.metadata).toEqual(subscription(['t']))
+  harness.reload()
+  expect(harness.sync(joined).response.assignment).toEqual(new Uint8Array([1, 2, 3]))
+})
+
 test('metadata that no consumer would send is carried as it is', () => {
   const harness = new ShardHarness()
   const odd = new Uint8Array([0xff, 0xff, 1])

@@ -221,6 +221,15 @@ describe('a LeaveGroup', () => {
     expect(harness.leave({ memberId: 'm' })).toEqual({ error: ErrorCode.UNKNOWN_MEMBER_ID, members: [] })
   })
 
+  test('of the last member that others wait for ends their wait', () => {
+    const harness = new ShardHarness()
+    const [leader, second, third] = harness.stable(3) as [JoinGroupResponse, JoinGroupResponse, JoinGroupResponse]
+    const joins = [leader, second].map(({ memberId }) => harness.join({ memberId }))
+    expect(joins.map(({ waits }) => waits)).toEqual([true, true])
+    harness.leave({ memberId: third.memberId })
+    expect(joins.map(({ response }) => response.error)).toEqual([0, 0])
+  })
+
   test('of a member that waits ends its wait', () => {
     const { harness, joined } = completing(2)
     const [leader, follower] = joined as [JoinGroupResponse, JoinGroupResponse]
@@ -350,6 +359,7 @@ describe('a coordinator that takes over', () => {
     const members = harness.stable(3)
     Object.assign(harness.config, { maxSize: 2 })
     harness.reload()
+    expect(harness.heartbeat(members[2] as JoinGroupResponse)).toBe(ErrorCode.REBALANCE_IN_PROGRESS)
     const joins = members.map(({ memberId }) => harness.join({ memberId }))
     expect(joins.map(({ response }) => response.error)).toEqual([0, 0, ErrorCode.GROUP_MAX_SIZE_REACHED])
     expect(joins[0]?.response.generation).toBe((members[0]?.generation ?? 0) + 1)

@@ -1,5 +1,6 @@
 import { ErrorCode, LONG_MAX } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
+import { encodeGroupRecord } from '../../src/index.ts'
 import { SESSION_MS, ShardHarness } from '../shard-harness.ts'
 import type { JoinGroupResponse, OffsetCommitResponse, OffsetFetchResponse } from '../shapes.ts'
 
@@ -225,7 +226,39 @@ describe('offsets end', () => {
     expect(harness.fetch()).toEqual({ 't:0': 1 })
   })
 
-  test('not while the group rebalances, nor when its members are no consumers', () => {
+  test('not while the group rebalances', () => {
+    const harness = new ShardHarness({ offsetsRetentionMs: 20_000, offsetsCheckMs: 1000 })
+    harness.commit({ 'u:0': 1 })
+    const [{ memberId }] = harness.stable(1) as [JoinGroupResponse]
+    harness.join()
+    harness.join({ memberId, sessionTimeoutMs: 100_000 })
+    for (let at = 0; at < 10; at++) {
+      harness.join()
+      harness.advance(SESSION_MS / 2)
+    }
+    expect([harness.state, harness.fetch()]).toEqual(['CompletingRebalance', { 'u:0': 1 }])
+  })
+
+  test('of a group that is written and that nobody ever joined: by the time of each commit', () => {
+    const harness = new ShardHarness()
+    harness.commit({ 't:0': 1 })
+    const stateMs = harness.nowMs - 2 * WEEK_MS
+    const value = { protocolType: '', generation: 0, protocol: null, leader: null, stateMs, members: [] }
+    harness.reload([...harness.log, encodeGroupRecord({ name: 'groupMetadata', key: { groupId: 'g' }, value })])
+    harness.advance(CHECK_MS)
+    expect(harness.fetch()).toEqual({ 't:0': 1 })
+  })
+
+  test('and groups without any stay while somebody is in them', () => {
+    const harness = new ShardHarness({ offsetsCheckMs: 1000 })
+    harness.stable(1)
+    harness.advance(SESSION_MS - 1)
+    expect(harness.state).toBe('Stable')
+    harness.advance(1000)
+    expect(harness.state).toBe('none')
+  })
+
+  test('not when the members are no consumers', () => {
     const harness = new ShardHarness({ offsetsRetentionMs: 20_000, offsetsCheckMs: 1000 })
     harness.commit({ 't:0': 1 })
     const connect = { protocolType: 'connect' }
