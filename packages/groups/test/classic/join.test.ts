@@ -119,6 +119,15 @@ describe('the first rebalance of a group', () => {
     expect(harness.nowMs).toBe(1_008_000)
   })
 
+  test('does not end sooner because somebody left', () => {
+    const harness = new ShardHarness({ initialRebalanceDelayMs: 3000 })
+    const first = harness.joinNew()
+    const { memberId } = harness.join().response
+    const second = harness.join({ memberId })
+    harness.leave({ memberId })
+    expect([first.waits, second.response.error]).toEqual([true, ErrorCode.UNKNOWN_MEMBER_ID])
+  })
+
   test('ends after the delay when nobody else came', () => {
     const harness = new ShardHarness({ initialRebalanceDelayMs: 3000 })
     const only = harness.joinNew()
@@ -272,11 +281,12 @@ test('what a request brought is kept when its buffer is used for something else'
   const harness = new ShardHarness()
   const buffer = subscription(['t'])
   const joined = harness.joinNew({ protocols: [{ name: 'range', metadata: buffer }] }).response
+  buffer.fill(0)
   const given = new Uint8Array([1, 2, 3])
   harness.sync(joined, { [joined.memberId]: given })
-  buffer.fill(0)
   given.fill(0)
-  expect(harness.join({ memberId: joined.memberId }).response.members[0]?.metadata).toEqual(subscription(['t']))
+  expect(harness.records).toMatchObject([{ value: { members: [{ subscription: subscription(['t']) }] } }])
+  expect(harness.sync(joined).response.assignment).toEqual(new Uint8Array([1, 2, 3]))
   harness.reload()
   expect(harness.sync(joined).response.assignment).toEqual(new Uint8Array([1, 2, 3]))
 })
