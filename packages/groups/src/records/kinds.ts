@@ -202,6 +202,7 @@ type RecordOf<T> =
 
 /** One record of a group; `name` tells its kind, a null value says that its key holds nothing any more. */
 export type GroupRecord = RecordOf<AnyKind>
+/** What tells the kinds of records apart. */
 export type GroupRecordName = GroupRecord['name']
 /** A kind of record. */
 export type RecordNamed<N extends GroupRecordName> = Extract<GroupRecord, { readonly name: N }>
