@@ -12,12 +12,14 @@ const INSTALL_MS = 280_000
 
 export interface Finished {
   readonly status: number | null
+  /** Standard output. */
+  readonly bytes: Buffer
   readonly out: string
   readonly err: string
 }
 
 export interface RunLimits {
-  readonly input?: string
+  readonly input?: string | Buffer
   readonly timeoutMs?: number
 }
 
@@ -25,12 +27,19 @@ export interface RunLimits {
 export function runProgram(command: string, args: readonly string[], limits: RunLimits = {}): Promise<Finished> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { timeout: limits.timeoutMs ?? 60_000, killSignal: 'SIGKILL' })
-    let out = ''
+    const pieces: Buffer[] = []
     let err = ''
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+    const end = (status: number | null): void => {
+      const bytes = Buffer.concat(pieces)
+      resolve({ status, bytes, out: bytes.toString(), err })
+    }
+    child.stdout.on('data', (chunk: Buffer) => pieces.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
-    child.once('error', (error) => resolve({ status: null, out, err: error.message }))
-    child.once('close', (status) => resolve({ status, out, err }))
+    child.once('error', (error) => {
+      err += error.message
+      end(null)
+    })
+    child.once('close', end)
     child.stdin.on('error', () => {})
     child.stdin.end(limits.input ?? '')
   })

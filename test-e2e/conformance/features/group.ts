@@ -62,13 +62,23 @@ export class GroupPlay {
 
   /** Every partition has one owner, and every member owns some. */
   async shared(): Promise<void> {
-    await eventually(`a division of the partitions (JoinGroup, SyncGroup or ConsumerGroupHeartbeat)`, async () => {
+    await eventually('a division of the partitions (JoinGroup, SyncGroup or ConsumerGroupHeartbeat)', async () => {
       await this.pollAll()
-      const owners = [...this.assigned.values()].map((own) => own ?? [])
-      const all = owners.flat().sort((a, b) => a - b)
-      if (owners.every((own) => own.length > 0) && String(all) === String(partitions())) return true
+      const owners = [...this.assigned.values()]
+      if (owners.includes(null)) return this.sharedBySight()
+      const all = owners.flatMap((own) => own ?? []).sort((a, b) => a - b)
+      if (owners.every((own) => own !== null && own.length > 0) && String(all) === String(partitions())) return true
       return `the members own ${JSON.stringify(Object.fromEntries(this.assigned))}`
     })
+  }
+
+  /** For members that do not tell what they own: of one record for each partition, everybody gets some. */
+  private async sharedBySight(): Promise<true | string> {
+    const before = new Map([...this.seen].map(([member, records]) => [member, records.length]))
+    await this.write('probe', 1)
+    await this.readAll()
+    const idle = [...this.assigned.keys()].filter((member) => this.records(member).length === before.get(member))
+    return idle.length === 0 || `${idle.join(', ')} got none of one record for each partition`
   }
 
   /** Everything that was written has been handed to somebody. */
