@@ -8,15 +8,16 @@ const PATIENCE_US = 10_000_000
 /** What the operator acts on. */
 export interface OperatorParts {
   readonly nodes: readonly SimNode[]
-  /** Nothing was ever committed in it. */
-  isBlank(topicId: string, partition: number): boolean
+  /** No better copy than those that are there will come back. */
+  mayForce(partition: PartitionImage): boolean
   /** Has somebody lead it, whatever they hold. */
   elect(topic: string, partition: number): void
 }
 
 /**
- * Sees to partitions whose only copies are gone with the disks that they were on before anything was committed: made while most brokers were away, for
- * one. The cluster cannot know that nothing was lost and waits, rightly. Where anything was committed the operator lets it wait.
+ * Sees to partitions whose only copies are gone with the disks that they were on: made while most brokers were away and then wiped, before anything
+ * was committed; or in page-cache mode, when all processes died and one disk with them, so that nobody knows whether the others hold everything.
+ * The cluster waits, rightly. Where a better copy may come back the operator lets it wait.
  */
 export class Operator {
   private readonly parts: OperatorParts
@@ -28,11 +29,11 @@ export class Operator {
   }
 
   look(nowUs: number): void {
-    const { nodes, isBlank, elect } = this.parts
+    const { nodes, mayForce, elect } = this.parts
     const still = new Map<string, number>()
     for (const topic of activeController(nodes)?.image.topics.values() ?? [])
       for (const one of topic.partitions) {
-        if (!orphaned(one) || !isBlank(one.topicId, one.partition)) continue
+        if (!orphaned(one) || !mayForce(one)) continue
         const key = `${one.topicId}-${one.partition}`
         const sinceUs = this.waiting.get(key) ?? nowUs
         const due = nowUs - sinceUs >= PATIENCE_US

@@ -1,5 +1,6 @@
 import { SeededRandom } from '@millrace/host'
 import type { World } from '@millrace/base'
+import type { PartitionImage } from '@millrace/metadata'
 import { inspectNode, type Node, readNodeConfig } from '@millrace/server'
 import { checkHistory } from '../history/check-history.ts'
 import { createInvariants } from '../invariants/invariants.ts'
@@ -213,12 +214,12 @@ export class Simulation implements NodeWatcher {
 
   /** From now on somebody looks after the cluster. */
   private operate(): void {
-    const { cluster, invariants, workload, schedule, judge } = this
+    const { cluster, workload, schedule, judge } = this
     const operator = new Operator({
       nodes: cluster.nodes,
-      isBlank: (topicId, partition) => invariants.isBlank(topicId, partition),
+      mayForce: (partition) => this.mayForce(partition),
       elect: (topic, partition) => {
-        this.story.tell('operator', `has ${topic}-${partition} led again, in which nothing was committed`)
+        this.story.tell('operator', `has ${topic}-${partition} led again, whoever leads it`)
         workload.elect(topic, partition)
       },
     })
@@ -227,6 +228,13 @@ export class Simulation implements NodeWatcher {
       schedule.post(S, judge, look)
     }
     schedule.post(S, judge, look)
+  }
+
+  /** A log in page-cache mode is in doubt once its process died: with one disk gone, the cluster may count on nobody, whoever has everything. */
+  private mayForce({ topicId, partition, replicas }: PartitionImage): boolean {
+    const inDoubt = this.plan.properties['flush.mode'] === 'pagecache'
+    if (inDoubt && replicas.some((id) => this.atlas.wipesOf(id) > 0)) return true
+    return this.invariants.isBlank(topicId, partition)
   }
 
   // What happens to nodes.
