@@ -10,10 +10,10 @@ const SOURCES = join(HERE, 'adapters', 'java')
 export const JAVA_OPTIONS = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
 
 /** What Java needs of the machine; the text says what is missing. */
-export async function missingJava(compiles: boolean): Promise<string | null> {
+export async function missingJava(needs: { compiler?: boolean; jars: boolean }): Promise<string | null> {
   if (!(await has('java', '-version'))) return 'this machine has no java'
-  if (compiles && !(await has('javac', '-version'))) return 'this machine has no javac (a JDK)'
-  return (await has('mvn', '--version')) ? null : 'this machine has no mvn to bring the jars with'
+  if (needs.compiler === true && !(await has('javac', '-version'))) return 'this machine has no javac (a JDK)'
+  return !needs.jars || (await has('mvn', '--version')) ? null : 'this machine has no mvn to bring the jars with'
 }
 
 /** A folder of the cache with these artifacts (group:name:version) and all that they need at run time. */
@@ -43,7 +43,7 @@ function sources(): string[] {
 
 function javaClient(version: string): ClientSpec['install'] {
   return async () => {
-    const missing = await missingJava(true)
+    const missing = await missingJava({ compiler: true, jars: true })
     if (missing !== null) return missing
     // The library logs through slf4j; without a binding it says so once and is silent.
     const artifacts = [`org.apache.kafka:kafka-clients:${version}`, JACKSON, 'org.slf4j:slf4j-nop:1.7.36']

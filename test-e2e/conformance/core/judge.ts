@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, createClient } from '@millrace/client'
 import {
+  DeleteGroupsApi,
   FetchApi,
   FindCoordinatorApi,
   ListOffsetsApi,
@@ -57,8 +58,17 @@ export class Judge {
     await this.client.close()
   }
 
-  async createTopic(topic: string, partitions: number): Promise<void> {
-    await this.client.admin.createTopic({ name: topic, partitions, replicationFactor: this.replication })
+  async createTopic(topic: string, partitions: number, replication = this.replication): Promise<void> {
+    await this.client.admin.createTopic({ name: topic, partitions, replicationFactor: replication })
+  }
+
+  /** Forgets a topic and a group of a cell, as far as they exist. */
+  async clean(topic: string, group: string): Promise<void> {
+    await this.client.admin.deleteTopic(topic).catch(() => {})
+    await this.atCoordinator(group, async (wire) => {
+      await wire.ask(DeleteGroupsApi, 2, { groupsNames: [group] })
+      return [0, undefined]
+    }).catch(() => {})
   }
 
   /** Writes one batch for each partition that the records name; they keep their order. */

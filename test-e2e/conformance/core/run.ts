@@ -71,6 +71,7 @@ async function playCell(
     return messageOf(error)
   } finally {
     await closeQuietly(adapter)
+    await judge.clean(stage.name, stage.group)
   }
 }
 

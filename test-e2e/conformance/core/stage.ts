@@ -11,6 +11,8 @@ export interface Habits {
   readonly commitsByItself?: boolean
   /** It sends no timestamps of the caller's. */
   readonly noTimestamps?: boolean
+  /** Its keys decide about partitions: it writes to topics that have one. */
+  readonly noPartitionChoice?: boolean
   /** It cannot write these records (see `SHAPES`), or hands them out changed. */
   readonly cannotWrite?: readonly string[]
 }
@@ -36,6 +38,11 @@ export class Stage {
     this.habits = parts.habits
     this.tool = parts.tool
     this.name = parts.name
+  }
+
+  /** The group of this cell. */
+  get group(): string {
+    return `${this.name}-group`
   }
 
   ask<O extends OperationName>(operation: O, args: Arguments<O>): Promise<Answer<O>> {

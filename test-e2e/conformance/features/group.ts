@@ -23,7 +23,7 @@ export class GroupPlay {
   constructor(stage: Stage, topic: string, protocol: GroupProtocol) {
     this.stage = stage
     this.topic = topic
-    this.group = `${stage.name}-group`
+    this.group = stage.group
     this.protocol = protocol
   }
 
