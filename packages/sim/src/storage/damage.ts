@@ -1,7 +1,7 @@
 import type { Random } from '@millrace/base'
 import type { SimStorage } from '../seams.ts'
 import type { DurableRaft } from './durable-raft.ts'
-import { type FileContent, PAGE_BYTES, type Page } from './file-content.ts'
+import type { FileContent } from './file-content.ts'
 import type { Machine } from './machine.ts'
 import type { Place } from './names.ts'
 
@@ -65,10 +65,9 @@ export class Damager {
     const { bytesOnPlatter } = content
     const end = this.random.below(2) === 0 ? Math.max(0, bytesOnPlatter - END_BYTES) : 0
     const at = end + this.random.below(bytesOnPlatter - end)
-    const inPage = at % PAGE_BYTES
     const bit = this.random.below(8)
-    this.corrupt({ path, content, index: (at - inPage) / PAGE_BYTES }, (bytes) => {
-      bytes[inPage] = (bytes[inPage] as number) ^ (1 << bit)
+    this.corrupt({ path, content }, { at, bytes: 1 }, (bytes) => {
+      bytes[0] = (bytes[0] as number) ^ (1 << bit)
     })
     return `bit rot in ${path} at byte ${at}`
   }
@@ -80,10 +79,8 @@ export class Damager {
     const target = sectorBytes * this.random.below(Math.ceil(to.content.bytesOnPlatter / sectorBytes))
     const sector = new Uint8Array(sectorBytes)
     from.content.readPlatter(source, sector)
-    this.corrupt({ ...from, index: Math.floor(source / PAGE_BYTES) }, (bytes) =>
-      bytes.fill(0, source % PAGE_BYTES, (source % PAGE_BYTES) + sectorBytes),
-    )
-    this.corrupt({ ...to, index: Math.floor(target / PAGE_BYTES) }, (bytes) => bytes.set(sector, target % PAGE_BYTES))
+    this.corrupt(from, { at: source, bytes: sectorBytes }, (bytes) => bytes.fill(0))
+    this.corrupt(to, { at: target, bytes: sectorBytes }, (bytes) => bytes.set(sector))
     return `the sector of ${from.path} at byte ${source} was written to ${to.path} at byte ${target}`
   }
 
@@ -97,12 +94,12 @@ export class Damager {
   }
 
   private corrupt(
-    where: { path: string; content: FileContent; index: number },
+    { path, content }: { path: string; content: FileContent },
+    where: { at: number; bytes: number },
     change: (bytes: Uint8Array) => void,
   ): void {
-    const { path, content, index } = where
-    const page: Page = content.corrupt(index, change, this.random.below(2) === 0)
-    this.wounds.push(() => this.machine.names.find(path) === content && content.holds(index, page))
+    content.corrupt(where, change, this.random.below(2) === 0)
+    this.wounds.push(() => this.machine.names.find(path) === content && content.isRotten(where.at))
   }
 
   private damageStore({ at, raft: store }: StoreAt, kind: DamageKind): string {

@@ -2,6 +2,8 @@ import type { Random } from '@millrace/base'
 
 /** The unit of the page cache. */
 export const PAGE_BYTES = 4096
+/** What a disk writes as a whole, at least. */
+const SMALLEST_SECTOR = 512
 
 /**
  * A page of a file. Images share pages: one that is in more than one image is never written to again but copied, so that a sync costs
@@ -12,11 +14,26 @@ export class Page {
   /** Later content of the same place has a higher one. */
   readonly version: number
   shared = false
+  /** A bit for each of its smallest sectors: it holds what was never written there. */
+  rotten: number
 
-  constructor(bytes: Uint8Array, version: number) {
+  constructor(bytes: Uint8Array, version: number, rotten = 0) {
     this.bytes = bytes
     this.version = version
+    this.rotten = rotten
   }
+}
+
+/** The bits of the sectors that lie in [from, to) of a page as a whole. */
+function wholeSectors(from: number, to: number): number {
+  const first = Math.ceil(from / SMALLEST_SECTOR)
+  const end = Math.floor(to / SMALLEST_SECTOR)
+  return end <= first ? 0 : ((1 << end) - 1) & ~((1 << first) - 1)
+}
+
+/** The bits of the sectors that [from, to) of a page touches. */
+function touchedSectors(from: number, to: number): number {
+  return ((1 << Math.ceil(to / SMALLEST_SECTOR)) - 1) & ~((1 << Math.floor(from / SMALLEST_SECTOR)) - 1)
 }
 
 /** What a sync covers: the pages that were dirty when it was called, as they were then. */
@@ -87,7 +104,9 @@ export class FileContent {
       const inPage = position % PAGE_BYTES
       const count = Math.min(bytes.length - from, PAGE_BYTES - inPage)
       const piece = count === bytes.length ? bytes : bytes.subarray(from, from + count)
-      this.writablePage((position - inPage) / PAGE_BYTES).bytes.set(piece, inPage)
+      const page = this.writablePage((position - inPage) / PAGE_BYTES)
+      page.bytes.set(piece, inPage)
+      page.rotten &= ~wholeSectors(inPage, inPage + count)
       from += count
     }
     if (at + bytes.length > this.size) this.size = at + bytes.length
@@ -100,7 +119,7 @@ export class FileContent {
       for (let index = pages; index < this.cached.length; index++) this.dirty.delete(index)
       this.cached.length = Math.min(this.cached.length, pages)
       const inPage = size % PAGE_BYTES
-      if (inPage > 0 && this.cached[pages - 1] !== undefined) this.writablePage(pages - 1).bytes.fill(0, inPage)
+      if (inPage > 0 && this.cached[pages - 1] !== undefined) this.clearBehind(pages - 1, inPage)
       this.lowest = Math.min(this.lowest, size)
       for (const capture of this.captures) capture.lowest = Math.min(capture.lowest, size)
     }
@@ -202,21 +221,35 @@ export class FileContent {
     this.dirty.clear()
   }
 
-  /** Changes bytes on the platter behind everybody's back; `seen`: the page is not in the cache, so that reads meet it at once. */
-  corrupt(index: number, change: (bytes: Uint8Array) => void, seen: boolean): Page {
+  /**
+   * Changes `bytes` bytes at `at`, which one page holds, on the platter behind everybody's back; `seen`: the page is not in the cache, so that
+   * reads meet it at once.
+   */
+  corrupt({ at, bytes }: { at: number; bytes: number }, change: (bytes: Uint8Array) => void, seen: boolean): void {
+    const inPage = at % PAGE_BYTES
+    const index = (at - inPage) / PAGE_BYTES
     const old = this.durable[index]
+    const rotten = (old?.rotten ?? 0) | touchedSectors(inPage, inPage + bytes)
     // A write that is on its way to the platter comes after the rot.
-    const page = new Page(old === undefined ? new Uint8Array(PAGE_BYTES) : old.bytes.slice(), old?.version ?? 0)
-    change(page.bytes)
+    const page = new Page(old === undefined ? new Uint8Array(PAGE_BYTES) : old.bytes.slice(), old?.version ?? 0, rotten)
+    change(page.bytes.subarray(inPage, inPage + bytes))
     page.shared = true
     if (seen && this.cached[index] === old && index * PAGE_BYTES < this.size) this.cached[index] = page
     this.durable[index] = page
-    return page
   }
 
-  /** Whether this page is still what the platter holds there. */
-  holds(index: number, page: Page): boolean {
-    return this.durable[index] === page
+  /** Whether the sector at `at` holds, on the platter or in the cache, what was never written there: writes beside it leave it so. */
+  isRotten(at: number): boolean {
+    const inPage = at % PAGE_BYTES
+    const index = (at - inPage) / PAGE_BYTES
+    const rotten = (this.durable[index]?.rotten ?? 0) | (this.cached[index]?.rotten ?? 0)
+    return (rotten & touchedSectors(inPage, inPage + 1)) !== 0
+  }
+
+  private clearBehind(index: number, inPage: number): void {
+    const page = this.writablePage(index)
+    page.bytes.fill(0, inPage)
+    page.rotten &= ~wholeSectors(inPage, PAGE_BYTES)
   }
 
   private promotePage(index: number, page: Page): void {
@@ -242,7 +275,8 @@ export class FileContent {
     const last = Math.floor(size / PAGE_BYTES)
     const page = inPage === 0 ? undefined : this.durable[last]
     if (page?.bytes.subarray(inPage).some((byte) => byte !== 0) !== true) return
-    this.durable[last] = new Page(page.bytes.slice().fill(0, inPage), ++this.versions)
+    const rotten = page.rotten & ~wholeSectors(inPage, PAGE_BYTES)
+    this.durable[last] = new Page(page.bytes.slice().fill(0, inPage), ++this.versions, rotten)
   }
 
   private sizeAfterCut(random: Random, rules: CutRules): number {
@@ -258,16 +292,19 @@ export class FileContent {
     const old = this.durable[index]
     const bytes = old === undefined ? new Uint8Array(PAGE_BYTES) : old.bytes.slice()
     const versions = [this.cached[index] as Page, ...this.capturedVersions(index)]
+    let rotten = old?.rotten ?? 0
     for (let at = 0; at < PAGE_BYTES; at += rules.sectorBytes) {
       if (random.below(100) < rules.survivesPercent) {
-        const page = versions.length === 1 ? versions[0] : versions[random.below(versions.length)]
-        bytes.set((page as Page).bytes.subarray(at, at + rules.sectorBytes), at)
+        const page = (versions.length === 1 ? versions[0] : versions[random.below(versions.length)]) as Page
+        bytes.set(page.bytes.subarray(at, at + rules.sectorBytes), at)
+        const sectors = wholeSectors(at, at + rules.sectorBytes)
+        rotten = (rotten & ~sectors) | (page.rotten & sectors)
       } else if (random.below(100) < rules.garbagePercent) {
         this.spoilFresh(index * PAGE_BYTES, bytes.subarray(at, at + rules.sectorBytes), at, random)
       }
     }
     while (this.durable.length < index) this.durable.push(undefined)
-    this.durable[index] = new Page(bytes, ++this.versions)
+    this.durable[index] = new Page(bytes, ++this.versions, rotten)
   }
 
   /** Garbage is what a block held before the file got it: never where the file had synced bytes, which sectors keep as a whole. */
@@ -289,7 +326,8 @@ export class FileContent {
     const page = this.cached[index]
     this.dirty.add(index)
     if (page !== undefined && !page.shared) return page
-    const own = new Page(page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice(), ++this.versions)
+    const bytes = page === undefined ? new Uint8Array(PAGE_BYTES) : page.bytes.slice()
+    const own = new Page(bytes, ++this.versions, page?.rotten ?? 0)
     this.cached[index] = own
     return own
   }
