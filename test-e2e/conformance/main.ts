@@ -51,7 +51,10 @@ function optionsOf(args: readonly string[]): Options | string {
 }
 
 /** Those whose name begins with one of the words; the first word that fits none as text. */
-function chosen<T extends { readonly name: string }>(list: string | undefined, all: readonly T[]): readonly T[] | string {
+function chosen<T extends { readonly name: string }>(
+  list: string | undefined,
+  all: readonly T[],
+): readonly T[] | string {
   if (list === undefined) return all
   const words = list.split(',').filter((word) => word !== '')
   const lost = words.find((word) => !all.some(({ name }) => name.startsWith(word)))

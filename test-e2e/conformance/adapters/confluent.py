@@ -61,15 +61,25 @@ def read(message):
 
 
 def produce(topic, records, codec="none", acks=-1, idempotent=False):
-    producer = Producer(
-        {**BASE, "compression.codec": codec, "acks": acks, "enable.idempotence": idempotent, "linger.ms": 20}
-    )
     offsets = [None] * len(records)
     errors = []
+    producer = Producer(
+        {
+            **BASE,
+            "compression.codec": codec,
+            "acks": acks,
+            "enable.idempotence": idempotent,
+            "linger.ms": 20,
+            "error_cb": lambda error: errors.append(str(error)),
+        }
+    )
 
     def delivered(at):
         def done(error, message):
-            errors.append(error) if error else offsets.__setitem__(at, message.offset())
+            if error is not None:
+                errors.append(str(error))
+            else:
+                offsets[at] = message.offset()
 
         return done
 
@@ -83,9 +93,10 @@ def produce(topic, records, codec="none", acks=-1, idempotent=False):
             on_delivery=delivered(at),
             **({"timestamp": one["timestamp"]} if "timestamp" in one else {}),
         )
-    left = producer.flush(WAIT_S)
-    if errors or left:
-        raise RuntimeError(f"{left} records were not delivered; {errors[:1]}")
+    producer.flush(WAIT_S)
+    missing = offsets.count(None) if acks != 0 else 0
+    if missing:
+        raise RuntimeError(f"{missing} records were not delivered: {' '.join(errors[:2])}")
     return {"offsets": offsets}
 
 

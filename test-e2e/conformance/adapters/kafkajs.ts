@@ -20,7 +20,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: async (bytes: Buffer) => zstdDecompressSync(bytes),
 })
 
-const TYPES: Record<CodecName, number> = {
+const TYPES: Record<CodecName, kafkajs.CompressionTypes> = {
   none: CompressionTypes.None,
   gzip: CompressionTypes.GZIP,
   snappy: CompressionTypes.Snappy,

@@ -15,10 +15,16 @@ def serve(handlers, close):
                 raise NotImplementedError(f"this client has no {operation}")
             answer = {"id": number, "result": handlers[operation](**command) or {}}
         except Exception as error:  # Whatever the client raises is its answer.
-            answer = {"id": number, "error": f"{type(error).__name__}: {error}"}
+            answer = {"id": number, "error": describe(error)}
         # The suite looks for lines that begin with the id.
         print(json.dumps(answer, separators=(",", ":")), flush=True)
     close()
+
+
+def describe(error):
+    """An error and what caused it: libraries in C report some errors as a SystemError that has the real one inside."""
+    own = f"{type(error).__name__}: {error}"
+    return own if error.__cause__ is None else f"{own}: {describe(error.__cause__)}"
 
 
 def bytes_of(text):

@@ -14,7 +14,11 @@ interface Member {
   readonly next: Map<number, { offset: number; leaderEpoch: number }>
 }
 
-const base = { clientId: 'conformance-platformatic', bootstrapBrokers: (process.argv.at(-1) ?? '').split(','), retries: 5 }
+const base = {
+  clientId: 'conformance-platformatic',
+  bootstrapBrokers: (process.argv.at(-1) ?? '').split(','),
+  retries: 5,
+}
 const members = new Map<string, Member>()
 const TOPIC = 2
 const SET = 0
@@ -49,9 +53,16 @@ function headersIn(headers: PlainRecord['headers']): Map<Bytes, Bytes> {
   return new Map(headers.map(([name, value]) => [Buffer.from(name), bytesOf(value) as Bytes]))
 }
 
-function read({ partition, offset, timestamp, key, value, headerEntries }: Message<Bytes, Bytes, Bytes, Bytes>): ReadRecord {
+function read({ partition, offset, timestamp, key, value, headerEntries }: Message): ReadRecord {
   const headers = headerEntries.map(([name, content]) => [name.toString(), textOf(content)] as const)
-  return { partition, offset: Number(offset), timestamp: Number(timestamp), key: textOf(key), value: textOf(value), headers }
+  return {
+    partition,
+    offset: Number(offset),
+    timestamp: Number(timestamp),
+    key: textOf(key),
+    value: textOf(value),
+    headers,
+  }
 }
 
 const TIMES = { sessionTimeout: 10_000, heartbeatInterval: 300, rebalanceTimeout: 10_000, maxWaitTime: 250 }
@@ -75,7 +86,7 @@ async function fetch({ topic, from, count, timeoutMs }: FetchArgs) {
 }
 
 async function join({ member, group, topic, protocol }: JoinArgs) {
-    const consumer =
+  const consumer =
     protocol === 'consumer'
       ? new Consumer({ ...base, groupId: group, autocommit: false, groupProtocol: 'consumer', maxWaitTime: 250 })
       : new Consumer({ ...base, groupId: group, autocommit: false, ...TIMES })
@@ -94,7 +105,8 @@ const failures = new Map<string, unknown>()
 function attach(name: string, member: Member): void {
   members.set(name, member)
   member.stream.on('data', (message) => {
-    if (owned(member).includes(message.partition)) member.queue.push({ ...read(message), leaderEpoch: message.leaderEpoch })
+    if (owned(member).includes(message.partition))
+      member.queue.push({ ...read(message), leaderEpoch: message.leaderEpoch })
   })
   member.stream.on('error', (error) => failures.set(name, error))
   // What was fetched before a rebalance and not handed out belongs to the next owner.
@@ -118,8 +130,9 @@ async function poll({ member: name, timeoutMs }: { member: string; timeoutMs: nu
   if (member === undefined) return { records: [], assigned: [] }
   const own = owned(member)
   const records = member.queue.splice(0).filter(({ partition }) => own.includes(partition))
-  for (const { partition, offset, leaderEpoch } of records) member.next.set(partition, { offset: offset + 1, leaderEpoch })
-  return { records: records.map(({ leaderEpoch: _, ...record }) => record), assigned: own }
+  for (const { partition, offset, leaderEpoch } of records)
+    member.next.set(partition, { offset: offset + 1, leaderEpoch })
+  return { records, assigned: own }
 }
 
 async function commit({ member: name }: { member: string }) {
@@ -141,7 +154,15 @@ async function leave({ member: name }: { member: string }) {
   return {}
 }
 
-async function offsetsAt({ topic, partitions, timestamp }: { topic: string; partitions: readonly number[]; timestamp: number }) {
+async function offsetsAt({
+  topic,
+  partitions,
+  timestamp,
+}: {
+  topic: string
+  partitions: readonly number[]
+  timestamp: number
+}) {
   const wanted = partitions.map((partitionIndex) => ({ partitionIndex, timestamp: BigInt(timestamp) }))
   const found = await admin().listOffsets({ topics: [{ name: topic, partitions: wanted }] })
   const own = found[0]?.partitions ?? []
@@ -166,11 +187,14 @@ serve({
     const { topics } = await admin().metadata({ topics: [topic], forceUpdate: true })
     const found = topics.get(topic)?.partitions ?? []
     const partitions = found.map(({ leader, replicas, isr }, partition) => ({ partition, leader, replicas, isr }))
-    return { partitions: partitions as never }
+    return { partitions }
   },
-  deleteTopic: async ({ topic }) => admin().deleteTopics({ topics: [topic] }).then(() => ({})),
+  deleteTopic: async ({ topic }) =>
+    admin()
+      .deleteTopics({ topics: [topic] })
+      .then(() => ({})),
   createPartitions: async ({ topic, count }) => {
-    await admin().createPartitions({ topics: [{ name: topic, count, assignments: null }] } as never)
+    await admin().createPartitions({ topics: [{ name: topic, count, assignments: null }] })
     return {}
   },
   deleteRecords: async ({ topic, partition, before }) => {
@@ -185,7 +209,9 @@ serve({
   },
   alterTopicConfig: async ({ topic, set }) => {
     const configs = Object.entries(set).map(([name, value]) => ({ name, value, configOperation: SET }))
-    await admin().incrementalAlterConfigs({ resources: [{ resourceType: TOPIC, resourceName: topic, configs }] } as never)
+    await admin().incrementalAlterConfigs({
+      resources: [{ resourceType: TOPIC, resourceName: topic, configs }],
+    } as never)
     return {}
   },
   listGroups: async () => ({ groups: [...(await admin().listGroups({ types: ['classic', 'consumer'] })).keys()] }),
@@ -198,7 +224,10 @@ serve({
     const own = found[0]?.topics.find(({ name }) => name === topic)?.partitions ?? []
     return { offsets: Object.fromEntries(own.map((each) => [each.partitionIndex, Number(each.committedOffset)])) }
   },
-  deleteGroup: async ({ group }) => admin().deleteGroups({ groups: [group] }).then(() => ({})),
+  deleteGroup: async ({ group }) =>
+    admin()
+      .deleteGroups({ groups: [group] })
+      .then(() => ({})),
   close: async () => {
     await Promise.allSettled([...joining.values()].map((consumer) => consumer.close(true)))
     await connected?.close()

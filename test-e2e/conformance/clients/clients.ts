@@ -6,4 +6,13 @@ import { confluent, kafkaPython } from './python-clients.ts'
 import { tools } from './tools.ts'
 
 /** Every column of the table, in its order. */
-export const CLIENTS: readonly ClientSpec[] = [kafkajs, platformatic, kcat, confluent, kafkaPython, java39, java4, tools]
+export const CLIENTS: readonly ClientSpec[] = [
+  kafkajs,
+  platformatic,
+  kcat,
+  confluent,
+  kafkaPython,
+  java39,
+  java4,
+  tools,
+]

@@ -17,7 +17,11 @@ export async function missingJava(needs: { compiler?: boolean; jars: boolean }):
 }
 
 /** A folder of the cache with these artifacts (group:name:version) and all that they need at run time. */
-export function jars(name: string, artifacts: readonly string[], extra?: (folder: string) => Promise<void>): Promise<string> {
+export function jars(
+  name: string,
+  artifacts: readonly string[],
+  extra?: (folder: string) => Promise<void>,
+): Promise<string> {
   const contents = [...artifacts, extra === undefined ? '' : sources().join('\n')].join('\n')
   return cached(name, contents, async (folder) => {
     const pom = join(folder, 'pom.xml')
@@ -33,7 +37,8 @@ function pomOf(artifacts: readonly string[]): string {
     const [group, name, version] = artifact.split(':')
     return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`
   })
-  const own = '<modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>jars</artifactId><version>1</version>'
+  const own =
+    '<modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>jars</artifactId><version>1</version>'
   return `<project>${own}<packaging>pom</packaging><dependencies>${dependencies.join('')}</dependencies></project>\n`
 }
 

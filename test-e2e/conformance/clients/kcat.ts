@@ -3,7 +3,15 @@ import { ClientError } from '../core/adapter.ts'
 import type { ClientSpec } from '../core/client.ts'
 import { has, runProgram, step } from '../core/install.ts'
 import { byPartition } from '../core/judge.ts'
-import type { Answer, Arguments, FetchArgs, JoinArgs, OperationName, PlainRecord, ProduceArgs } from '../core/operations.ts'
+import type {
+  Answer,
+  Arguments,
+  FetchArgs,
+  JoinArgs,
+  OperationName,
+  PlainRecord,
+  ProduceArgs,
+} from '../core/operations.ts'
 import { ProgramMember } from '../core/program-member.ts'
 import { KCAT_FORMAT, parseKcat } from './kcat-output.ts'
 
@@ -31,7 +39,7 @@ class KcatAdapter implements Adapter {
       leave: ({ member }) => this.member(member).leave(),
     }
     try {
-      const run = own[operation] as ((args: object) => Promise<unknown>) | undefined
+      const run: ((args: Arguments<O>) => Promise<unknown>) | undefined = own[operation]
       if (run === undefined) throw new Error(`kcat has no ${operation}`)
       return (await run(args)) as Answer<O>
     } catch (error) {
@@ -45,11 +53,25 @@ class KcatAdapter implements Adapter {
 
   private async produce({ topic, records, codec = 'none', acks = -1, idempotent = false }: ProduceArgs) {
     const settings = [`acks=${acks}`, `enable.idempotence=${idempotent}`, 'linger.ms=20', 'message.max.bytes=2000000']
-    const fixed = ['-P', '-t', topic, '-z', codec, '-K', KEY_END, '-D', RECORD_END, ...settings.flatMap((each) => ['-X', each])]
+    const fixed = [
+      '-P',
+      '-t',
+      topic,
+      '-z',
+      codec,
+      '-K',
+      KEY_END,
+      '-D',
+      RECORD_END,
+      ...settings.flatMap((each) => ['-X', each]),
+    ]
     for (const own of byPartition(records).values())
       for (const run of runs(own)) {
         const headers = run[0]?.headers ?? []
-        const given = headers.flatMap(([name, value]) => ['-H', `${name}=${Buffer.from(value ?? '', 'base64').toString()}`])
+        const given = headers.flatMap(([name, value]) => [
+          '-H',
+          `${name}=${Buffer.from(value ?? '', 'base64').toString()}`,
+        ])
         const nulls = hasEmptyNull(run[0]) ? ['-Z'] : []
         await this.kcat([...fixed, '-p', String(run[0]?.partition), ...given, ...nulls], inputOf(run))
       }
@@ -60,7 +82,20 @@ class KcatAdapter implements Adapter {
     const records = []
     for (const [partition, offset] of Object.entries(from)) {
       const start = offset === EARLIEST ? 'beginning' : String(offset)
-      const printed = await this.kcat(['-C', '-t', topic, '-p', partition, '-o', start, '-e', '-q', '-f', KCAT_FORMAT, ...QUICK])
+      const printed = await this.kcat([
+        '-C',
+        '-t',
+        topic,
+        '-p',
+        partition,
+        '-o',
+        start,
+        '-e',
+        '-q',
+        '-f',
+        KCAT_FORMAT,
+        ...QUICK,
+      ])
       records.push(...parseKcat(printed).records)
     }
     return { records }
@@ -91,7 +126,10 @@ class KcatAdapter implements Adapter {
   }
 
   private async kcat(args: readonly string[], input: Buffer | string = ''): Promise<Buffer> {
-    const { status, bytes, err } = await runProgram('kcat', ['-b', this.bootstrap, ...args], { input, timeoutMs: 30_000 })
+    const { status, bytes, err } = await runProgram('kcat', ['-b', this.bootstrap, ...args], {
+      input,
+      timeoutMs: 30_000,
+    })
     if (status !== 0) throw new Error(`kcat ${args[0]} ended with ${status}: ${err.slice(-400)}`)
     return bytes
   }
@@ -151,7 +189,8 @@ export const kcat: ClientSpec = {
   },
   install: async () => {
     if (!(await has('kcat', '-V'))) {
-      if (process.getuid?.() !== 0 || !(await has('apt-get', '--version'))) return 'this machine has no kcat (Debian: apt-get install kcat)'
+      if (process.getuid?.() !== 0 || !(await has('apt-get', '--version')))
+        return 'this machine has no kcat (Debian: apt-get install kcat)'
       await step('apt-get', ['install', '-y', '--no-install-recommends', 'kcat'])
     }
     return { start: (bootstrap) => new KcatAdapter(bootstrap) }

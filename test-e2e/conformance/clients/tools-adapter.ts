@@ -93,7 +93,9 @@ export class ToolsAdapter implements Adapter {
     const printed = await this.tool('get-offsets', ['--topic-partitions', names, '--time', String(timestamp)])
     const found = lines(printed).map((line) => line.split(':'))
     // No offset is printed where there is none.
-    const known = found.map(([, partition = '', offset = '']) => [partition, offset === '' ? -1 : Number(offset)] as const)
+    const known = found.map(
+      ([, partition = '', offset = '']) => [partition, offset === '' ? -1 : Number(offset)] as const,
+    )
     return { offsets: Object.fromEntries(known) }
   }
 
@@ -107,7 +109,10 @@ export class ToolsAdapter implements Adapter {
 
   private async createTopic({ topic, partitions, replication, config }: Arguments<'createTopic'>) {
     const size = ['--partitions', String(partitions), '--replication-factor', String(replication)]
-    const settings = flags('--config', Object.entries(config).map(([name, value]) => `${name}=${value}`))
+    const settings = flags(
+      '--config',
+      Object.entries(config).map(([name, value]) => `${name}=${value}`),
+    )
     await this.tool('topics', ['--create', '--topic', topic, ...size, ...settings])
   }
 
@@ -126,25 +131,40 @@ export class ToolsAdapter implements Adapter {
 
   private async deleteRecords({ topic, partition, before }: Arguments<'deleteRecords'>) {
     const offsets = JSON.stringify({ version: 1, partitions: [{ topic, partition, offset: before }] })
-    const printed = await withFiles({ offsets }, (files) => this.tool('delete-records', ['--offset-json-file', files.offsets]))
+    const printed = await withFiles({ offsets }, (files) =>
+      this.tool('delete-records', ['--offset-json-file', files.offsets]),
+    )
     if (/error/i.test(printed)) throw new Error(printed)
   }
 
   private async topicConfig({ topic }: { topic: string }) {
-    const printed = await this.tool('configs', ['--describe', '--all', '--entity-type', 'topics', '--entity-name', topic])
+    const printed = await this.tool('configs', [
+      '--describe',
+      '--all',
+      '--entity-type',
+      'topics',
+      '--entity-name',
+      topic,
+    ])
     const found = [...printed.matchAll(/^\s+(\S+)=(.*?) sensitive=/gm)]
     return { config: Object.fromEntries(found.map(([, name, value]) => [name, value])) as Record<string, string> }
   }
 
   private async describeGroup({ group }: { group: string }) {
     const printed = await this.tool('consumer-groups', ['--describe', '--group', group, '--state'])
-    const row = lines(printed).find((line) => line.startsWith(group))?.trim().split(/\s+/) ?? []
+    const row =
+      lines(printed)
+        .find((line) => line.startsWith(group))
+        ?.trim()
+        .split(/\s+/) ?? []
     return { state: row.at(-2) ?? 'unknown', members: Number(row.at(-1) ?? -1) }
   }
 
   private async groupOffsets({ group, topic }: { group: string; topic: string }) {
     const printed = await this.tool('consumer-groups', ['--describe', '--group', group, '--offsets'])
-    const rows = lines(printed).map((line) => line.trim().split(/\s+/)).filter((row) => row[1] === topic)
+    const rows = lines(printed)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((row) => row[1] === topic)
     return { offsets: Object.fromEntries(rows.map((row) => [row[2], Number(row[3])])) as Record<string, number> }
   }
 

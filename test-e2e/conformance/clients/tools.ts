@@ -37,9 +37,16 @@ function toolRunner(command: ToolCommand): ToolRunner {
     const { status, out, err } = await runProgram(program.command, program.args, { input })
     // Some tools end with 0 and print that they failed.
     if (status !== 0 || /^(Error:|Error while executing)/m.test(out + err))
-      throw new Error(`${name} ended with ${status}: ${`${out}${err}`.trim().slice(0, 500)}`)
+      throw new Error(`${name} ended with ${status}: ${complaint(`${out}\n${err}`)}`)
     return out
   }
+}
+
+/** What a tool printed from its first error on, without the stack traces; the end of it where no line looks like an error. */
+function complaint(printed: string): string {
+  const lines = printed.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('\tat '))
+  const first = lines.findIndex((line) => /error|exception/i.test(line))
+  return (first === -1 ? lines.slice(-5) : lines.slice(first, first + 4)).join(' | ').slice(0, 500)
 }
 
 export const tools: ClientSpec = {

@@ -9,7 +9,16 @@ import {
   OffsetFetchApi,
   ProduceApi,
 } from '@millrace/protocol'
-import { baseSequence, codec, encodeBatch, inflate, producerId, readRecords, recordsSection, splitBatches } from '@millrace/records'
+import {
+  baseSequence,
+  codec,
+  encodeBatch,
+  inflate,
+  producerId,
+  readRecords,
+  recordsSection,
+  splitBatches,
+} from '@millrace/records'
 import { Wire } from '../../src/wire.ts'
 import type { Offsets, PlainRecord, ReadRecord } from './operations.ts'
 
@@ -181,7 +190,9 @@ export class Judge {
     return this.retrying(`group ${group}`, async () => {
       const question = { key: group, keyType: 0, coordinatorKeys: [] }
       const found = await (await this.first()).ask(FindCoordinatorApi, 3, question)
-      return found.errorCode !== 0 ? [found.errorCode, undefined as T] : attempt(await this.wire(found.host, found.port))
+      return found.errorCode !== 0
+        ? [found.errorCode, undefined as T]
+        : attempt(await this.wire(found.host, found.port))
     })
   }
 

@@ -38,7 +38,8 @@ export class ProgramMember {
       const { records, rest } = this.output.parse(this.printed)
       this.printed = rest
       if (records.length > 0 || Date.now() >= deadline) return { records, assigned: this.assigned }
-      if (this.child.exitCode !== null) throw new Error(`it ended with ${this.child.exitCode}: ${this.errors.slice(-400)}`)
+      if (this.child.exitCode !== null)
+        throw new Error(`it ended with ${this.child.exitCode}: ${this.errors.slice(-400)}`)
       await sleep(20)
     }
   }

@@ -26,13 +26,7 @@ export class Stage {
   /** A prefix for topics and groups of this cell. */
   readonly name: string
 
-  constructor(parts: {
-    judge: Judge
-    adapter: Adapter
-    habits: Habits
-    tool: ToolRunner | null
-    name: string
-  }) {
+  constructor(parts: { judge: Judge; adapter: Adapter; habits: Habits; tool: ToolRunner | null; name: string }) {
     this.judge = parts.judge
     this.adapter = parts.adapter
     this.habits = parts.habits

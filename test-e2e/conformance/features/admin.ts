@@ -14,7 +14,10 @@ async function administersTopics(stage: Stage): Promise<void> {
     const { partitions } = await stage.ask('describeTopic', { topic })
     const found = partitions.map(({ partition, replicas, isr }) => [partition, replicas.length, isr.length])
     const wanted = [0, 1, 2].map((partition) => [partition, replication, replication])
-    return JSON.stringify(found.sort()) === JSON.stringify(wanted) || `partition, replicas, in sync: ${JSON.stringify(found)}`
+    return (
+      JSON.stringify(found.sort(([a = 0], [b = 0]) => a - b)) === JSON.stringify(wanted) ||
+      `partition, replicas, in sync: ${JSON.stringify(found)}`
+    )
   })
   const again = stage.ask('createTopic', { topic, partitions: 3, replication, config: {} })
   await refused('CreateTopics of a topic that exists', again, /exist/i)
@@ -70,7 +73,11 @@ export const adminFeatures: readonly Feature[] = [
     shows: 'a topic is created, listed, described and deleted; a second creation is refused',
     run: administersTopics,
   },
-  { name: 'admin-configs', shows: 'settings of a topic are changed and shown; bad ones are refused', run: altersConfigs },
+  {
+    name: 'admin-configs',
+    shows: 'settings of a topic are changed and shown; bad ones are refused',
+    run: altersConfigs,
+  },
   { name: 'admin-partitions', shows: 'a topic grows; it cannot shrink', run: createsPartitions },
   { name: 'admin-delete-records', shows: 'records before an offset are deleted, no others', run: deletesRecords },
 ]

@@ -228,10 +228,17 @@ async function administersGroups(stage: Stage): Promise<void> {
   const { groups } = await stage.ask('listGroups', {})
   holds(groups.includes(group.group), `ListGroups lacks ${group.group}`)
   const stable = await stage.ask('describeGroup', name)
-  same('description of a group with a member', { ...stable, state: stable.state.toLowerCase() }, { state: 'stable', members: 1 })
+  same(
+    'description of a group with a member',
+    { ...stable, state: stable.state.toLowerCase() },
+    { state: 'stable', members: 1 },
+  )
   const { offsets } = await stage.ask('groupOffsets', { ...name, topic: group.topic })
   same('OffsetFetch', sorted(offsets), sorted(await stage.judge.ends(group.topic, PARTITIONS)))
-  const early = await stage.ask('deleteGroup', name).then(() => true, () => false)
+  const early = await stage.ask('deleteGroup', name).then(
+    () => true,
+    () => false,
+  )
   if (early) throw new Difference('DeleteGroups deleted a group that has a member')
   await group.leave('only')
   await eventually('an empty group after its last member left (LeaveGroup, DescribeGroups)', async () => {

@@ -28,7 +28,8 @@ async function describesCluster(stage: Stage): Promise<void> {
   const [, printed] = shows('cluster', await tool('cluster', ['cluster-id']), /Cluster ID: (\S+)/)
   same('cluster cluster-id (DescribeCluster)', printed, clusterId)
   const endpoints = await tool('cluster', ['list-endpoints'])
-  for (const { id, port } of brokers) shows('cluster list-endpoints', endpoints, new RegExp(`^${id}\\s+\\S+\\s+${port}\\s`, 'm'))
+  for (const { id, port } of brokers)
+    shows('cluster list-endpoints', endpoints, new RegExp(`^${id}\\s+\\S+\\s+${port}\\s`, 'm'))
 }
 
 async function listsVersions(stage: Stage): Promise<void> {
@@ -100,7 +101,11 @@ async function reassigns(stage: Stage): Promise<void> {
   const topics = JSON.stringify({ version: 1, topics: [{ topic }] })
   await withFiles({ plan, topics }, async (files) => {
     const generate = ['--generate', '--topics-to-move-json-file', files.topics, '--broker-list', ids.join(',')]
-    shows('reassign-partitions --generate', await tool('reassign-partitions', generate), /Proposed partition reassignment/)
+    shows(
+      'reassign-partitions --generate',
+      await tool('reassign-partitions', generate),
+      /Proposed partition reassignment/,
+    )
     const execute = ['--execute', '--reassignment-json-file', files.plan, '--throttle', '50000000']
     const started = await tool('reassign-partitions', execute)
     shows('reassign-partitions --execute', started, /Successfully started partition reassignment/)
@@ -157,7 +162,11 @@ async function altersBrokers(stage: Stage): Promise<void> {
     const printed = await tool('configs', [...entity, '--describe'])
     return !printed.includes(RATE) || printed.trim().slice(0, 300)
   })
-  shows('configs --describe --all', await tool('configs', [...entity, '--describe', '--all']), /log\.retention\.hours=\d+/)
+  shows(
+    'configs --describe --all',
+    await tool('configs', [...entity, '--describe', '--all']),
+    /log\.retention\.hours=\d+/,
+  )
   await tool('configs', ['--entity-type', 'clients', '--describe'])
   await tool('configs', ['--entity-type', 'users', '--describe'])
 }
@@ -193,7 +202,10 @@ async function administersOffsets(stage: Stage): Promise<void> {
   shows('consumer-groups --describe', lag, new RegExp(`^${group.group}\\s+${topic}\\s+0\\s+7\\s+25\\s+18\\s`, 'm'))
   await tool('consumer-groups', ['--delete-offsets', ...name, '--topic', `${topic}:3`])
   const left = await stage.judge.committed(group.group, topic, 4)
-  holds(!('3' in left) && left['2'] === 25, `after --delete-offsets of partition 3 (OffsetDelete) the group has ${JSON.stringify(left)}`)
+  holds(
+    !('3' in left) && left['2'] === 25,
+    `after --delete-offsets of partition 3 (OffsetDelete) the group has ${JSON.stringify(left)}`,
+  )
 }
 
 const ROWS: readonly Omit<Feature, 'toolsOnly'>[] = [
@@ -207,7 +219,11 @@ const ROWS: readonly Omit<Feature, 'toolsOnly'>[] = [
   { name: 'tool-perf', shows: 'producer-perf and consumer-perf', run: measuresPerformance },
   { name: 'tool-get-offsets', shows: 'get-offsets, latest, earliest and by greatest time', run: listsOffsets },
   { name: 'tool-broker-configs', shows: 'configs of brokers, clients and users', run: altersBrokers },
-  { name: 'tool-consumer-groups', shows: 'groups, consumer-groups: states, members, lag, reset', run: administersOffsets },
+  {
+    name: 'tool-consumer-groups',
+    shows: 'groups, consumer-groups: states, members, lag, reset',
+    run: administersOffsets,
+  },
 ]
 
 export const toolFeatures: readonly Feature[] = ROWS.map((row) => ({ ...row, toolsOnly: true }))
