@@ -110,4 +110,8 @@ const options = optionsOf(process.argv.slice(2))
 if (typeof options === 'string') {
   process.stdout.write(`${options}\n`)
   process.exitCode = options === HELP ? 0 : 2
-} else process.exitCode = await main(options)
+} else
+  process.exitCode = await main(options).catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    return 2
+  })

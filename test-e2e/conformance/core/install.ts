@@ -26,10 +26,13 @@ export interface RunLimits {
 /** Runs a program to its end; one that does not start has status null and its reason in `err`. */
 export function runProgram(command: string, args: readonly string[], limits: RunLimits = {}): Promise<Finished> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { timeout: limits.timeoutMs ?? 60_000, killSignal: 'SIGKILL' })
+    const child = spawn(command, args)
+    // Not the option of spawn, whose timer stays when the program could not be started.
+    const late = setTimeout(() => child.kill('SIGKILL'), limits.timeoutMs ?? 60_000)
     const pieces: Buffer[] = []
     let err = ''
     const end = (status: number | null): void => {
+      clearTimeout(late)
       const bytes = Buffer.concat(pieces)
       resolve({ status, bytes, out: bytes.toString(), err })
     }

@@ -40,6 +40,7 @@ export interface PartitionContents {
 const FETCH_BYTES = 50_000_000
 const INFLATED_LIMIT = 10_000_000
 const ATTEMPTS = 20
+const ANSWER_MS = 15_000
 const EARLIEST = -2
 const LATEST = -1
 
@@ -55,7 +56,7 @@ export class Judge {
   }
 
   static async open(bootstrap: readonly string[], brokers: number): Promise<Judge> {
-    const judge = new Judge(createClient({ bootstrap: [...bootstrap] }))
+    const judge = new Judge(createClient({ bootstrap: [...bootstrap], retryTimeoutMs: ANSWER_MS }))
     await judge.client.admin.waitForBrokers(brokers)
     const { brokers: alive } = await judge.client.admin.describeCluster()
     judge.replication = Math.min(3, alive.length)
