@@ -24,13 +24,15 @@ export function topicSettings(image: ClusterImage, topic: string, properties: Pr
   const compacted = config.cleanupPolicy.includes('compact')
   const { segmentBytes, segmentMs, segmentJitterMs, indexIntervalBytes, segmentIndexBytes } = config
   const { maxMessageBytes, retentionMs, retentionBytes, cleanupPolicy, fileDeleteDelayMs } = config
+  const { deleteRetentionMs, minCompactionLagMs, maxCompactionLagMs, minCleanableDirtyRatio } = config
   return {
     config,
     compacted,
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
     log: {
       segmentBytes,
-      segmentMs,
+      // Only what is rolled can be compacted.
+      segmentMs: compacted ? Math.min(segmentMs, maxCompactionLagMs) : segmentMs,
       segmentJitterMs,
       indexIntervalBytes,
       segmentIndexBytes,
@@ -39,6 +41,10 @@ export function topicSettings(image: ClusterImage, topic: string, properties: Pr
       retentionBytes,
       cleanupPolicy,
       fileDeleteDelayMs,
+      deleteRetentionMs,
+      minCompactionLagMs,
+      maxCompactionLagMs,
+      minCleanableDirtyRatio,
     },
   }
 }

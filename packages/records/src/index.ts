@@ -9,6 +9,8 @@ export { continueCrc32c, crc32c } from './crc.ts'
 export { assembleBatch, encodeBatch, encodeRecords, recordBytes } from './encode.ts'
 export type { BatchOptions, EncodedRecords, NewRecord, NewRecordHeader } from './encode.ts'
 export { InvalidBatch } from './errors.ts'
+export { encodeGap, isGap, restOfGap } from './gap.ts'
+export type { Gap } from './gap.ts'
 export {
   attributes,
   baseOffset,
@@ -45,5 +47,6 @@ export {
 } from './header.ts'
 export type { BatchHeader } from './header.ts'
 export { readInt16, readInt32, readInt64, readUint32, writeInt16, writeInt32, writeInt64 } from './integers.ts'
+export { optionsOf, RecordFilter } from './record-filter.ts'
 export { readRecords, RecordReader } from './record-reader.ts'
 export type { BatchRecord, RecordHeader } from './record-reader.ts'

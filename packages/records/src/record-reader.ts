@@ -55,6 +55,7 @@ export class RecordReader {
   private valueAt = 0
   private valueLength = -1
   private headersAt = 0
+  private recordAt = 0
   private recordEnd = 0
 
   /** `section` is the inflated records section; without it the batch at `at` must be uncompressed. */
@@ -81,6 +82,7 @@ export class RecordReader {
       return false
     }
     this.left--
+    this.recordAt = reader.at
     const length = reader.varint()
     const from = reader.skip(length)
     this.recordEnd = reader.at
@@ -110,6 +112,10 @@ export class RecordReader {
   }
   get value(): Uint8Array | null {
     return this.valueLength < 0 ? null : this.reader.bytes.subarray(this.valueAt, this.valueAt + this.valueLength)
+  }
+  /** The whole record as it is stored in its section, its length included. */
+  get raw(): Uint8Array {
+    return this.reader.bytes.subarray(this.recordAt, this.recordEnd)
   }
   /** The record's headers, in order; decoded when asked for. */
   get headers(): RecordHeader[] {

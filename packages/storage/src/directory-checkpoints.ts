@@ -1,6 +1,6 @@
 import { readSmallFile, replaceSmallFile, type Done, type IoError, type World } from '@millrace/base'
 import { encodeEpochs, encodeOffsets, parseOffsets } from './checkpoint-text.ts'
-import { folderName, HIGH_WATERMARKS, LEADER_EPOCHS, LOG_STARTS, RECOVERY_POINTS } from './file-names.ts'
+import { CLEANED_ENDS, folderName, HIGH_WATERMARKS, LEADER_EPOCHS, LOG_STARTS, RECOVERY_POINTS } from './file-names.ts'
 import { eachLimited, inOrder } from './flow.ts'
 import type { SegmentedLog } from './partition-log.ts'
 
@@ -11,6 +11,7 @@ export interface Checkpoints {
   readonly recoveryPoints: ReadonlyMap<string, number>
   readonly highWatermarks: ReadonlyMap<string, number>
   readonly logStarts: ReadonlyMap<string, number> | null
+  readonly cleanedEnds: ReadonlyMap<string, number>
 }
 
 interface WrittenEpochs {
@@ -26,6 +27,8 @@ export class DirectoryCheckpoints {
   private running = false
   private waiting: Done<void>[] = []
   private clean = false
+  /** What the file of the compacted ends has: most directories have nothing to compact. */
+  private cleanedEnds: Uint8Array | null = null
 
   constructor(world: World, path: string) {
     this.world = world
@@ -34,7 +37,7 @@ export class DirectoryCheckpoints {
 
   read(done: Done<Checkpoints>): void {
     const found = new Map<string, ReadonlyMap<string, number> | null>()
-    const names = [RECOVERY_POINTS, HIGH_WATERMARKS, LOG_STARTS]
+    const names = [RECOVERY_POINTS, HIGH_WATERMARKS, LOG_STARTS, CLEANED_ENDS]
     const readOne = (name: string, ended: Done<void>): void =>
       readSmallFile(this.world.disk, `${this.path}/${name}`, (error, bytes) => {
         const offsets = bytes === null ? null : parseOffsets(bytes)
@@ -48,6 +51,7 @@ export class DirectoryCheckpoints {
         recoveryPoints: found.get(RECOVERY_POINTS) ?? new Map(),
         highWatermarks: found.get(HIGH_WATERMARKS) ?? new Map(),
         logStarts: found.get(LOG_STARTS) ?? null,
+        cleanedEnds: found.get(CLEANED_ENDS) ?? new Map(),
       })
     })
   }
@@ -74,6 +78,7 @@ export class DirectoryCheckpoints {
     const recoveryPoints = new Map<string, number>()
     const highWatermarks = new Map<string, number>()
     const logStarts = new Map<string, number>()
+    const cleanedEnds = new Map<string, number>()
     for (const log of logs) {
       const name = folderName(log.topic, log.partition)
       // A quarantined log has none: whoever opens it walks all of it.
@@ -82,6 +87,7 @@ export class DirectoryCheckpoints {
       if (log.quarantined === null) recoveryPoints.set(name, recoveryPoint)
       highWatermarks.set(name, log.promisedWatermark)
       if (log.logStart > 0) logStarts.set(name, log.logStart)
+      if (log.cleanedEnd > 0) cleanedEnds.set(name, log.cleanedEnd)
     }
     const { disk } = this.world
     const file = (name: string, offsets: ReadonlyMap<string, number>) =>
@@ -98,9 +104,24 @@ export class DirectoryCheckpoints {
         (ended) => eachLimited(epochs, PARALLEL_FILES, (one, written) => this.writeEpochs(one, written), ended),
         file(RECOVERY_POINTS, recoveryPoints),
         file(HIGH_WATERMARKS, highWatermarks),
+        (ended) => this.writeCleanedEnds(encodeOffsets(cleanedEnds), ended),
       ],
       done,
     )
+  }
+
+  private writeCleanedEnds(content: Uint8Array, done: Done<void>): void {
+    const before = this.cleanedEnds ?? encodeOffsets(new Map())
+    if (Buffer.compare(before, content) === 0) return done(null)
+    replaceSmallFile(
+      this.world.disk,
+      this.path,
+      CLEANED_ENDS,
+      content,
+    )((error) => {
+      if (error === null) this.cleanedEnds = content
+      done(error)
+    })
   }
 
   private writeEpochs({ log, version, content }: WrittenEpochs, done: Done<void>): void {

@@ -9,6 +9,7 @@ export const LEADER_EPOCHS = 'leader-epoch-checkpoint'
 export const RECOVERY_POINTS = 'recovery-point-offset-checkpoint'
 export const HIGH_WATERMARKS = 'replication-offset-checkpoint'
 export const LOG_STARTS = 'log-start-offset-checkpoint'
+export const CLEANED_ENDS = 'cleaner-offset-checkpoint'
 export const CLEAN_SHUTDOWN = '.kafka_cleanshutdown'
 /** In a partition's folder: why its log is not to be trusted. Ours; Kafka has no such file. */
 export const QUARANTINED = 'quarantined'
@@ -20,6 +21,10 @@ export const STRAY = 'stray'
 export const DELETED_FILE = '.deleted'
 /** Behind the name of a segment's file that is no part of the log yet. Ours. */
 export const PROVISIONAL_FILE = '.new'
+/** Behind the name of a segment's file that compaction wrote. */
+export const CLEANED_FILE = '.cleaned'
+/** `<base offset>.swapping`: a compacted segment is taking the place of others. Ours. */
+const SWAP_MARK = /^(\d{20})\.swapping$/
 const DELETED_FOLDER = '-delete'
 
 /** `00000000000000000042.log` */
@@ -32,6 +37,16 @@ export function baseOffsetOfName(name: string): number | null {
   const digits = /^(\d{20})\.log$/.exec(name)?.[1]
   const offset = digits === undefined ? Number.NaN : Number(digits)
   return Number.isSafeInteger(offset) ? offset : null
+}
+
+export function swapMarkName(baseOffset: number): string {
+  return `${String(baseOffset).padStart(OFFSET_DIGITS, '0')}.swapping`
+}
+
+/** The base offset in the name of a swap's mark, or null for any other name. */
+export function baseOffsetOfMark(name: string): number | null {
+  const digits = SWAP_MARK.exec(name)?.[1]
+  return digits === undefined ? null : Number(digits)
 }
 
 /** `journal-7`: numbered, but in no order; what a file holds says where it belongs. */

@@ -1,5 +1,5 @@
 import type { DirEntry } from '@millrace/base'
-import { baseOffsetOfName, DELETED_FILE, PROVISIONAL_FILE, QUARANTINED, segmentFileName } from './file-names.ts'
+import { baseOffsetOfMark, baseOffsetOfName, CLEANED_FILE, DELETED_FILE, PROVISIONAL_FILE, QUARANTINED, segmentFileName } from './file-names.ts'
 import type { SegmentFiles } from './segment.ts'
 
 /** What a partition's folder holds. */
@@ -10,6 +10,8 @@ export interface FolderListing {
   readonly leftovers: readonly string[]
   /** Names of files that never became part of the log. The same names may be used again. */
   readonly provisional: readonly string[]
+  /** The bases of compacted segments that were taking their place. */
+  readonly swaps: readonly number[]
   /** An earlier process found the log rotten. */
   readonly quarantined: boolean
 }
@@ -27,6 +29,9 @@ export function readListing(folder: string, entries: readonly DirEntry[]): Folde
   }
   segments.sort((a, b) => a.baseOffset - b.baseOffset)
   const leftovers = [...sizes.keys()].filter((name) => name.endsWith(DELETED_FILE) || name.endsWith('.tmp'))
-  const provisional = [...sizes.keys()].filter((name) => name.endsWith(PROVISIONAL_FILE))
-  return { segments, leftovers, provisional, quarantined: sizes.has(QUARANTINED) }
+  const provisional = [...sizes.keys()].filter(
+    (name) => name.endsWith(PROVISIONAL_FILE) || name.endsWith(CLEANED_FILE),
+  )
+  const swaps = [...sizes.keys()].map(baseOffsetOfMark).filter((base) => base !== null)
+  return { segments, leftovers, provisional, swaps, quarantined: sizes.has(QUARANTINED) }
 }

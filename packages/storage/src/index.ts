@@ -7,6 +7,7 @@ export type {
   EpochEnd,
   FlushMode,
   Generation,
+  CompactionSettings,
   LogConfig,
   LogDirectory,
   LogDirectoryOptions,

@@ -71,9 +71,10 @@ class LogReplay {
     if (piece === undefined) return this.finish()
     readPiece(this.log.services.world.disk, piece, (error, bytes) => {
       if (error !== null) return this.done(error, this.replayed)
-      // What lies below the log's first segment was removed on purpose.
+      // What lies below the log's first segment was removed on purpose, and what was settled may have been compacted since.
       const batches = splitBatches(bytes).filter(
-        (batch) => nextOffset(batch, 0) <= piece.end && nextOffset(batch, 0) > this.log.logStart,
+        (batch) =>
+          nextOffset(batch, 0) <= piece.end && nextOffset(batch, 0) > Math.max(this.log.logStart, this.settled),
       )
       this.compare(piece, batches, () => this.replay(index + 1))
     })

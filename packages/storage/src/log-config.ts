@@ -1,3 +1,4 @@
+import { LONG_MAX } from '@millrace/base'
 import type { LogConfig } from './types.ts'
 
 /** Kafka's defaults: what a log that was found on disk goes by until it is configured. */
@@ -12,4 +13,8 @@ export const DEFAULT_LOG_CONFIG: LogConfig = Object.freeze({
   retentionBytes: -1,
   cleanupPolicy: ['delete'] as const,
   fileDeleteDelayMs: 60_000,
+  deleteRetentionMs: 24 * 60 * 60 * 1000,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: LONG_MAX,
+  minCleanableDirtyRatio: 0.5,
 })

@@ -1,4 +1,5 @@
 import { IoError } from '@millrace/base'
+import { encodeGap } from '@millrace/records'
 import { DELETED_FILE } from './file-names.ts'
 import { HeldCut } from './held-cut.ts'
 import type { LogChange } from './journal.ts'
@@ -43,9 +44,20 @@ export class LogCuts {
     })
     const op = end < log.highWatermark ? 'lower' : 'truncate'
     this.moveEnd(end)
+    log.cleanedEnd = Math.min(log.cleanedEnd, end)
     // A crash may bring back names of some segments: the journal must say that none of them counts.
     if (held && keep === 0 && cut.position === 0) this.tellNewBeginning()
     else this.tell(op)
+    this.keepGap(offset, cut.gapEpoch ?? -1)
+  }
+
+  /** A gap may be divided anywhere: what lies below the cut stays, so that the log ends where it was told to. */
+  private keepGap(end: number, epoch: number): void {
+    const { log } = this
+    const { endOffset } = log
+    if (epoch < 0 || endOffset >= end) return
+    const gap = encodeGap({ baseOffset: endOffset, lastOffset: end - 1, leaderEpoch: epoch })
+    log.writer.append([gap], log.services.world.clock.wallMs())
   }
 
   /** Nothing is left of the log's segments, and it goes on where it ends. */
@@ -93,6 +105,7 @@ export class LogCuts {
     log.generation++
     this.replaceAll(offset)
     log.logStart = offset
+    log.cleanedEnd = 0
     log.epochs.clear()
     log.tail.clear()
     log.durableEnd = offset

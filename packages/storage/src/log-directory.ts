@@ -1,5 +1,6 @@
 import { type Done, IoError, replaceSmallFile, type Uuid, type World } from '@millrace/base'
 import { encodeCleanShutdown } from './checkpoint-text.ts'
+import { Compactor } from './compactor.ts'
 import { DirectoryCheckpoints } from './directory-checkpoints.ts'
 import { DirectoryOpening } from './directory-opening.ts'
 import { DiskSpace } from './disk-space.ts'
@@ -17,7 +18,7 @@ import type { SegmentedLog } from './partition-log.ts'
 import { Reaper } from './reaper.ts'
 import { SyncScheduler } from './sync-scheduler.ts'
 import { TailCache } from './tail-cache.ts'
-import type { CreateLog, FlushMode, LogDirectory, LogDirectoryOptions, OpenedLogs, PartitionLog } from './types.ts'
+import type { CompactionSettings, CreateLog, FlushMode, LogDirectory, LogDirectoryOptions, OpenedLogs, PartitionLog } from './types.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_TAIL_BYTES = 32 * MIB
@@ -51,6 +52,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
   private readonly options: LogDirectoryOptions
   private readonly checkpoints: DirectoryCheckpoints
   private readonly names: FolderSync
+  private readonly compactor: Compactor
   private readonly logs = new Map<string, SegmentedLog>()
   private creating = 0
   private readonly creations: (() => void)[] = []
@@ -68,6 +70,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     this.reaper = new Reaper(world)
     this.checkpoints = new DirectoryCheckpoints(world, options.path)
     this.names = new FolderSync(world.disk, options.path)
+    this.compactor = new Compactor(this, () => this.logs.values())
     const { flushMode, backgroundFlushMs } = options
     this.scheduler = new SyncScheduler({
       timers: world.timers,
@@ -226,6 +229,10 @@ class FileLogDirectory implements LogDirectory, LogServices {
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
   }
 
+  compact(settings: CompactionSettings): void {
+    this.compactor.run(settings)
+  }
+
   checkpoint(done: Done<void>): void {
     if (this.failed !== null) return void this.world.timers.after(0, () => done(this.failed))
     this.checkpoints.write(
@@ -265,6 +272,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     if (this.failed !== null) return void this.world.timers.after(0, () => this.finish(this.failed, done))
     const journal = this.journal
     const steps = [
+      (ended: Done<void>) => this.compactor.end(() => ended(null)),
       (ended: Done<void>) => this.drain(ended),
       (ended: Done<void>) => {
         for (const log of this.logs.values()) log.stop()

@@ -2,6 +2,7 @@ import { type Done, IoError, readSmallFile, type Uuid, type World } from '@millr
 import { parseEpochs, parsePartitionMetadata } from './checkpoint-text.ts'
 import type { Checkpoints } from './directory-checkpoints.ts'
 import { EpochHistory } from './epoch-history.ts'
+import { completeSwaps } from './compaction-swap.ts'
 import { DELETED_FILE, LEADER_EPOCHS, PARTITION_METADATA, QUARANTINED, segmentFileName } from './file-names.ts'
 import { type FolderListing, readListing } from './folder-listing.ts'
 import type { LogChanges } from './journal-changes.ts'
@@ -59,7 +60,7 @@ class Opening {
   private readonly folder: string
   private topicId: Uuid = ''
   private changes: LogChanges | null = null
-  private listing: FolderListing = { segments: [], leftovers: [], provisional: [], quarantined: false }
+  private listing: FolderListing = { segments: [], leftovers: [], provisional: [], swaps: [], quarantined: false }
 
   constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
     this.request = request
@@ -72,11 +73,20 @@ class Opening {
     disk.list(this.folder, (error, entries) => {
       if (error !== null) return this.failed(error)
       this.listing = readListing(this.folder, entries)
+      if (this.listing.swaps.length > 0 && !this.listing.quarantined) return this.completeSwaps()
       readSmallFile(disk, `${this.folder}/${PARTITION_METADATA}`, (unread, bytes) => {
         if (unread !== null) return this.failed(unread)
         this.identify(bytes)
       })
     })
+  }
+
+  /** Each ends with its mark removed, so that the next listing has none. */
+  private completeSwaps(): void {
+    const { world, reaper } = this.request
+    completeSwaps({ disk: world.disk, reaper, folder: this.folder, listing: this.listing }, (error) =>
+      error === null ? this.start() : this.failed(error),
+    )
   }
 
   private identify(metadata: Uint8Array | null): void {
@@ -274,6 +284,7 @@ class Opening {
       endOffset: known.endOffset,
       durableEnd: known.endOffset,
       highWatermark: quarantined === null ? highWatermark : known.highWatermark,
+      cleanedEnd: this.request.checkpoints.cleanedEnds.get(this.request.name) ?? 0,
       quarantined,
     }
     this.done(null, { kind: 'log', state, recovered, changes, promised: known })

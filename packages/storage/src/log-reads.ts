@@ -1,5 +1,5 @@
 import { type Done, IoError } from '@millrace/base'
-import { BATCH_HEADER_BYTES, baseOffset, batchBytes, lastOffset, nextOffset } from '@millrace/records'
+import { BATCH_HEADER_BYTES, baseOffset, batchBytes, isGap, lastOffset, nextOffset, restOfGap } from '@millrace/records'
 import { headerProblem } from './batch-walk.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import { OWN_MEMORY } from './read-memory.ts'
@@ -228,7 +228,9 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
     if (nextOffset(bytes, at) > from) break
     at += batchBytes(bytes, at)
   }
-  // Logs are dense until there is compaction: what was asked for lies in the first batch, or the file before is gone or shorter than it was.
+  const dividesGap = baseOffset(bytes, at) < from && isGap(bytes, at)
+  if (dividesGap) bytes.set(restOfGap(bytes, at, from), at)
+  // Logs are dense, compacted ones too: what was asked for lies in the first batch, or the file before is gone or shorter than it was.
   if (baseOffset(bytes, at) > from)
     return {
       kind: 'damage',

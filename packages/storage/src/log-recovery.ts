@@ -145,7 +145,7 @@ class Recovery {
     const { bytes, at, position, size } = batch
     const base = baseOffset(bytes, at)
     const epoch = leaderEpoch(bytes, at)
-    // Logs are dense until there is compaction.
+    // Logs are dense, compacted ones too: a gap stands for what is gone.
     if (base !== this.next) this.detail = `a batch at offset ${base} where ${this.next} was due`
     else if (epoch < this.epochs.lastEpoch) {
       this.detail = `epoch ${epoch} after ${this.epochs.lastEpoch}`

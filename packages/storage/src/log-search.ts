@@ -8,6 +8,7 @@ import {
   leaderEpoch,
   maxTimestamp,
   nextOffset,
+  recordCount,
   RecordReader,
   recordsSection,
 } from '@millrace/records'
@@ -125,7 +126,7 @@ export class LogSearch {
       segment,
       start.position,
       (bytes, at, position, size) => {
-        if (maxTimestamp(bytes, at) < timestamp || nextOffset(bytes, at) <= this.log.logStart) return true
+        if (recordCount(bytes, at) === 0 || maxTimestamp(bytes, at) < timestamp || nextOffset(bytes, at) <= this.log.logStart) return true
         found = { segment, position, size }
         return false
       },

@@ -35,6 +35,7 @@ export interface LogState {
   readonly endOffset: number
   readonly durableEnd: number
   readonly highWatermark: number
+  readonly cleanedEnd?: number
   readonly quarantined: string | null
 }
 
@@ -65,6 +66,8 @@ export class SegmentedLog implements PartitionLog {
   durableEnd: number
   /** The segments are on disk up to here; with a journal the durable end runs ahead of it. */
   syncedEnd: number
+  /** Keys below are compacted: each has one record there. */
+  cleanedEnd: number
   /** No recovery point that may be on disk, and that the journal does not lower, is above. */
   promisedEnd = 0
   readonly journalKey: Uint8Array
@@ -92,6 +95,7 @@ export class SegmentedLog implements PartitionLog {
     this.syncedEnd = state.durableEnd
     this.journalKey = journalKey(state.topicId, state.partition)
     this.highWatermark = state.highWatermark
+    this.cleanedEnd = state.cleanedEnd ?? 0
     this.quarantined = state.quarantined
     this.config = config
     this.sizeBytes = state.segments.reduce((sum, segment) => sum + segment.size, 0)

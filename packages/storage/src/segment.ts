@@ -3,6 +3,7 @@ import {
   BATCH_HEADER_BYTES,
   baseOffset,
   batchBytes,
+  isGap,
   lastOffset,
   leaderEpoch,
   MALFORMED,
@@ -37,6 +38,8 @@ export interface Cut {
   readonly endOffset: number
   /** The leader epoch of the batch before; -1 where that is not known. */
   readonly epoch: number
+  /** That of a gap which begins at the place, and of which a part is to stay; -1 where no gap is divided. */
+  readonly gapEpoch?: number
 }
 
 /**
@@ -149,9 +152,14 @@ export class Segment implements FileOwner {
   cutAt(from: SegmentSources, offset: number, held: boolean): Cut {
     const file = from.files.now(this)
     const start = this.resumeBefore(from.disk, file, { at: this.relative(offset - 1), held })
-    const cut = this.walkOn(file, start, from.indexIntervalBytes, (bytes, at) => nextOffset(bytes, at) <= offset)
+    let gapEpoch = -1
+    const cut = this.walkOn(file, start, from.indexIntervalBytes, (bytes, at) => {
+      if (nextOffset(bytes, at) <= offset) return true
+      if (baseOffset(bytes, at) < offset && isGap(bytes, at)) gapEpoch = leaderEpoch(bytes, at)
+      return false
+    })
     this.awake = true
-    return cut
+    return { ...cut, gapEpoch }
   }
 
   /**
@@ -271,7 +279,7 @@ export class Segment implements FileOwner {
 
 /**
  * What is wrong with the first batch of a segment, by its header; null where nothing is. The file is named by where that batch begins, so
- * any other is not of this place: no torn write puts it there. (Compaction will name a segment by the first offset that it once held.)
+ * any other is not of this place: no torn write puts it there. Of a compacted segment that is a gap where its first batch is gone.
  */
 export function strangeBeginning(header: Uint8Array, baseOfName: number): string | null {
   if (header.length < BATCH_HEADER_BYTES || wholeBatchBytes(header, 0) === MALFORMED) return null

@@ -1,4 +1,4 @@
-import { baseOffset, batchBytes, nextOffset } from '@millrace/records'
+import { baseOffset, batchBytes, isGap, nextOffset } from '@millrace/records'
 import { OWN_MEMORY } from './read-memory.ts'
 import type { LogSlice, ReadMemory } from './types.ts'
 
@@ -187,7 +187,7 @@ export class LogTail {
   /** The same where it lies in the cache, which takes it back with the next append. */
   peek(from: number, maxBytes: number, below: number): LogSlice | null {
     let at = this.chunkOf(from)
-    if (at === null) return null
+    if (at === null || this.dividesGap(at, from)) return null
     const regions: Uint8Array[] = []
     const found = { from, maxBytes, below, bytes: 0, nextOffset: from }
     for (; at < this.chunks.length; at++) {
@@ -198,6 +198,15 @@ export class LogTail {
       if (end < chunk.end) break
     }
     return { parts: regions, bytes: found.bytes, nextOffset: found.nextOffset }
+  }
+
+  /** A part of a gap is not to be had without a copy. */
+  private dividesGap(number: number, from: number): boolean {
+    const { slab, at } = this.chunks[number] as Chunk
+    const { bytes } = slab
+    let position = at
+    while (nextOffset(bytes, position) <= from) position += batchBytes(bytes, position)
+    return baseOffset(bytes, position) < from && isGap(bytes, position)
   }
 
   /** Called by the cache: its oldest chunk of this log is gone. */

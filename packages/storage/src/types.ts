@@ -19,6 +19,22 @@ export interface LogConfig {
   readonly retentionBytes: number
   readonly cleanupPolicy: readonly ('delete' | 'compact')[]
   readonly fileDeleteDelayMs: number
+  /** How long a tombstone stays once compaction has seen it. */
+  readonly deleteRetentionMs: number
+  /** Records that are younger are not compacted. */
+  readonly minCompactionLagMs: number
+  /** A log with older records that are not compacted is compacted whatever its dirty part. */
+  readonly maxCompactionLagMs: number
+  /** The share of a log that must be dirty before it is compacted. */
+  readonly minCleanableDirtyRatio: number
+}
+
+/** What compaction of a directory's logs may cost. */
+export interface CompactionSettings {
+  /** Read and written together; infinite where there is no limit. */
+  readonly bytesPerSecond: number
+  /** Memory for the keys of the log that is being compacted. */
+  readonly keyMapBytes: number
 }
 
 export interface LogEvents {
@@ -26,6 +42,11 @@ export interface LogEvents {
   durable(end: number, generation: Generation): void
   /** The log can no longer be served or written: the disk failed. */
   failed(error: IoError): void
+  /**
+   * The last offset of the last batch that this producer appended, while the producer is remembered: compaction leaves that batch's header.
+   * Where nobody says it all headers of producers stay.
+   */
+  lastBatchOf?(producerId: number): number | null
   /** A read met rot: nothing of the log is served or written from now on. `PartitionLog.quarantined` has the reason. */
   quarantined?(reason: string): void
 }
@@ -92,7 +113,7 @@ export interface PartitionLog {
   /** A new leader records (epoch, end offset) before it writes. */
   beginEpoch(epoch: number): void
   /**
-   * Whole batches from the one that contains `from`, at most `maxBytes` except that the first batch always comes whole, none that
+   * Whole batches from the one that contains `from` (of a gap only what is left of it), at most `maxBytes` except that the first batch always comes whole, none that
    * starts at or above `below`. Served from the tail cache in the same call (returned), else null and `done` is called later. May
    * give less than there is (a read from disk ends with its segment, and after 8 MiB); nothing at all only at `below` or the end.
    * The slice lies in what `memory` gave, and so is good for as long as that is; in memory of its own where none is given. Fails with
@@ -106,7 +127,7 @@ export interface PartitionLog {
    */
   peek(from: number, maxBytes: number, below: number): LogSlice | null
   /**
-   * Removes everything at and above `offset`, and the whole batch that contains it; raises the generation; durable before the next
+   * Removes everything at and above `offset`, and the whole batch that contains it (of a gap only that part); raises the generation; durable before the next
    * durable report. Throws `IoError`.
    */
   truncate(offset: number): void
@@ -175,7 +196,13 @@ export interface LogDirectory {
   moveAside(log: PartitionLog, done: Done<void>): void
   /** Puts a quarantined or diverged log's bytes aside and begins an empty one at `offset`. */
   replace(log: PartitionLog, offset: number, done: Done<PartitionLog>): void
-  /** Writes the checkpoints: recovery points, watermarks, log starts. */
+  /**
+   * Compacts those logs that need it, in the background and one after another, the filthiest first; nothing while that goes on. What is
+   * compacted lies below the watermark that the log was last told, in segments that get no more appends and are on disk. No offset
+   * changes, and where batches went there is a gap (`isGap`), so that batches always follow each other without a hole.
+   */
+  compact(settings: CompactionSettings): void
+  /** Writes the checkpoints: recovery points, watermarks, log starts, ends of what is compacted. */
   checkpoint(done: Done<void>): void
   /** Syncs, checkpoints, and writes the clean-shutdown marker. */
   close(done: Done<void>): void
