@@ -1,7 +1,7 @@
 import type { ConfigKey } from './config.ts'
 import { INERT_BROKER_KEYS } from './config-inert.ts'
 import { TOPIC_KEYS } from './config-topic.ts'
-import { boolean, int, list, listOf, long, oneOf, ruleOfType, short, text } from './config-values.ts'
+import { boolean, double, int, list, listOf, long, oneOf, ruleOfType, short, text } from './config-values.ts'
 import type { ValueRule } from './config-values.ts'
 
 type Declared = readonly [rule: ValueRule, fallback: string | null, documentation: string, dynamic?: 'dynamic']
@@ -123,6 +123,20 @@ const OWN: Readonly<Record<string, Declared>> = {
     'The security protocol of each listener name.',
   ],
   listeners: [list, 'PLAINTEXT://:9092', 'Where the node listens, NAME://host:port with commas between.'],
+  'log.cleaner.backoff.ms': [long({ min: 0 }), '15000', 'How often logs to compact are looked for.', 'dynamic'],
+  'log.cleaner.dedupe.buffer.size': [
+    long({ min: 65536 }),
+    '134217728',
+    'The most memory for the keys of a log while it is compacted; one log of a directory is at a time.',
+    'dynamic',
+  ],
+  'log.cleaner.enable': [boolean, 'true', 'Whether compacted topics are compacted at all.'],
+  'log.cleaner.io.max.bytes.per.second': [
+    double({ min: 0 }),
+    '1.7976931348623157E308',
+    'How much compaction reads and writes in a second at most, for each log directory.',
+    'dynamic',
+  ],
   'log.dir': [list, '/tmp/millrace', 'The folder of the partition logs, when log.dirs is not given.'],
   'log.dirs': [list, null, 'The folders of the partition logs, with commas between.'],
   'log.retention.check.interval.ms': [long({ min: 1 }), '300000', 'How often old segments are looked for.'],

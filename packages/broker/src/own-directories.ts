@@ -3,6 +3,7 @@ import type { PartitionImage } from '@millrace/metadata'
 import {
   type CreateLog,
   openLogDirectory,
+  type CompactionSettings,
   type DamagedLog,
   type LogDirectory,
   type LogConfig,
@@ -179,6 +180,11 @@ export class OwnDirectories {
         directory.logs.checkpoint((error) => {
           if (error !== null && !isPassing(error)) this.host.logFailed(directory, error)
         })
+  }
+
+  /** Where something is being compacted already it goes on. */
+  compact(settings: CompactionSettings): void {
+    for (const directory of this.list) if (directory.failure === null) directory.logs.compact(settings)
   }
 
   of(logs: LogDirectory): OwnDirectory {

@@ -1,8 +1,10 @@
-import { BROKER_KEYS, parseWhole, type Timer, type World } from '@millrace/base'
+import { BROKER_KEYS, parseWhole, type Properties, type Timer, type World } from '@millrace/base'
+import { compactionIntervalMs, compactionSettings } from './compaction-settings.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { BrokerReplica } from './replica.ts'
-import type { BrokerConfig } from './seams.ts'
+import type { BrokerConfig, BrokerContext } from './seams.ts'
+import { brokerProperties } from './topic-settings.ts'
 
 const CHECKPOINT_US = 5_000_000
 const LONGEST_TICK_MS = 100
@@ -17,12 +19,13 @@ export interface UpkeepHost {
   readonly config: BrokerConfig
   readonly counters: BrokerCounters
   readonly own: OwnDirectories
+  readonly context: Pick<BrokerContext, 'image'>
   replicas(): Iterable<BrokerReplica>
   /** Every tick, after the replicas'. */
   ticked(): void
 }
 
-/** What a broker does by the clock: ticks of the replicas, retention, checkpoints, a look at the disks, and how late it all is. */
+/** What a broker does by the clock: ticks of the replicas, retention, compaction, checkpoints, a look at the disks, and how late it all is. */
 export class Upkeep {
   private readonly host: UpkeepHost
   private readonly running = new Map<string, Timer>()
@@ -39,7 +42,7 @@ export class Upkeep {
 
   startTicks(): void {
     this.lastTickUs = this.host.world.clock.monotonicUs()
-    this.every('tick', this.tickUs, () => this.tick())
+    this.every('tick', () => this.tickUs, () => this.tick())
   }
 
   /** Once the directories are open. */
@@ -47,8 +50,9 @@ export class Upkeep {
     const { own, config } = this.host
     const name = 'log.retention.check.interval.ms'
     const retentionMs = parseWhole(config.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '300000')
-    this.every('checkpoint', CHECKPOINT_US, () => own.checkpoint())
-    this.every('retention', retentionMs * 1000, () => this.applyRetention())
+    this.every('checkpoint', () => CHECKPOINT_US, () => own.checkpoint())
+    this.every('retention', () => retentionMs * 1000, () => this.applyRetention())
+    this.every('compaction', () => compactionIntervalMs(this.properties) * 1000, () => this.compact())
   }
 
   end(): void {
@@ -95,11 +99,22 @@ export class Upkeep {
     for (const replica of this.host.replicas()) replica.applyRetention(now)
   }
 
-  private every(name: string, delayUs: number, run: () => void): void {
+  private compact(): void {
+    const settings = compactionSettings(this.properties)
+    if (settings !== null) this.host.own.compact(settings)
+  }
+
+  /** As they are now: some change while the broker runs. */
+  private get properties(): Properties {
+    const { config, context } = this.host
+    return brokerProperties(context.image, config.nodeId, config.properties)
+  }
+
+  private every(name: string, delayUs: () => number, run: () => void): void {
     const again = (): void => {
-      this.running.set(name, this.host.world.timers.after(delayUs, again))
+      this.running.set(name, this.host.world.timers.after(delayUs(), again))
       run()
     }
-    this.running.set(name, this.host.world.timers.after(delayUs, again))
+    this.running.set(name, this.host.world.timers.after(delayUs(), again))
   }
 }

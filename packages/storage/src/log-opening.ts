@@ -284,10 +284,17 @@ class Opening {
       endOffset: known.endOffset,
       durableEnd: known.endOffset,
       highWatermark: quarantined === null ? highWatermark : known.highWatermark,
-      cleanedEnd: this.request.checkpoints.cleanedEnds.get(this.request.name) ?? 0,
+      cleanedEnd: this.cleanedEnd(),
       quarantined,
     }
     this.done(null, { kind: 'log', state, recovered, changes, promised: known })
+  }
+
+  /** What was cut since, and appended anew, is not compacted. */
+  private cleanedEnd(): number {
+    const told = this.request.checkpoints.cleanedEnds.get(this.request.name) ?? 0
+    const { changes } = this
+    return changes === null ? told : Math.min(told, changes.beginning === null ? changes.lowest : 0)
   }
 
   private failed(error: IoError): void {
