@@ -42,7 +42,11 @@ export class Upkeep {
 
   startTicks(): void {
     this.lastTickUs = this.host.world.clock.monotonicUs()
-    this.every('tick', () => this.tickUs, () => this.tick())
+    this.every(
+      'tick',
+      () => this.tickUs,
+      () => this.tick(),
+    )
   }
 
   /** Once the directories are open. */
@@ -50,9 +54,21 @@ export class Upkeep {
     const { own, config } = this.host
     const name = 'log.retention.check.interval.ms'
     const retentionMs = parseWhole(config.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '300000')
-    this.every('checkpoint', () => CHECKPOINT_US, () => own.checkpoint())
-    this.every('retention', () => retentionMs * 1000, () => this.applyRetention())
-    this.every('compaction', () => compactionIntervalMs(this.properties) * 1000, () => this.compact())
+    this.every(
+      'checkpoint',
+      () => CHECKPOINT_US,
+      () => own.checkpoint(),
+    )
+    this.every(
+      'retention',
+      () => retentionMs * 1000,
+      () => this.applyRetention(),
+    )
+    this.every(
+      'compaction',
+      () => compactionIntervalMs(this.properties) * 1000,
+      () => this.compact(),
+    )
   }
 
   end(): void {

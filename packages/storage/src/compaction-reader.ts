@@ -1,11 +1,5 @@
 import { type Done, type File, IoError, type World } from '@millrace/base'
-import {
-  BATCH_HEADER_BYTES,
-  batchBytes,
-  codec,
-  crcMatches,
-  recordsSection,
-} from '@millrace/records'
+import { BATCH_HEADER_BYTES, batchBytes, codec, crcMatches, recordsSection } from '@millrace/records'
 import { headerProblem } from './batch-walk.ts'
 import type { BatchVisitor, BatchWork } from './compaction-batch.ts'
 import type { CompactionTurns } from './compaction-turns.ts'
@@ -107,7 +101,8 @@ class BatchReading {
     const { visitor, world } = this.request
     const packing = codec(batch, 0)
     const section = recordsSection(batch, 0)
-    if (packing === null || packing === 'none') return this.work(visitor.records(batch, packing === null ? null : section))
+    if (packing === null || packing === 'none')
+      return this.work(visitor.records(batch, packing === null ? null : section))
     world.compute.inflate(packing, section, INFLATE_LIMIT_BYTES, (error, inflated) =>
       this.resume(visitor.records(batch, error === null ? inflated : null)),
     )

@@ -38,7 +38,12 @@ export function swapIn(swap: Swap, done: Done<boolean>): void {
   const { disk } = log.services.world
   const { folder } = log
   const name = swapMarkName(fresh.baseOffset)
-  replaceSmallFile(disk, folder, name, new TextEncoder().encode(`${fresh.size}\n`))((error) => {
+  replaceSmallFile(
+    disk,
+    folder,
+    name,
+    new TextEncoder().encode(`${fresh.size}\n`),
+  )((error) => {
     const given = error !== null || !swap.alive()
     if (given) return giveUp(swap, (failed) => done(error ?? failed, false))
     const settled: Done<void> = (failed) => {
@@ -155,7 +160,10 @@ class SwapCompletion {
     this.end = this.base
     const visit = (bytes: Uint8Array, at: number, position: number, size: number): boolean => {
       const last = lastOffset(bytes, at) - this.base
-      this.segment.index.add({ position, size, lastOffset: last, maxTimestamp: maxTimestamp(bytes, at) }, INDEX_INTERVAL_BYTES)
+      this.segment.index.add(
+        { position, size, lastOffset: last, maxTimestamp: maxTimestamp(bytes, at) },
+        INDEX_INTERVAL_BYTES,
+      )
       this.end = nextOffset(bytes, at)
       return true
     }
@@ -168,7 +176,8 @@ class SwapCompletion {
     const { segment } = this
     try {
       for (const { baseOffset } of listing.segments)
-        if (baseOffset > this.base && baseOffset < this.end) this.away(new Segment({ ...NO_FILES, folder, baseOffset }).paths)
+        if (baseOffset > this.base && baseOffset < this.end)
+          this.away(new Segment({ ...NO_FILES, folder, baseOffset }).paths)
       this.away(cleaned ? segment.paths : segment.paths.slice(1))
       if (cleaned) disk.renameNow(segment.logPath + CLEANED_FILE, segment.logPath)
       segment.index.finish()
@@ -182,7 +191,10 @@ class SwapCompletion {
   private away(paths: readonly string[]): void {
     const { reaper } = this.where
     const renamed = paths.map((path) => reaper.renameAway(path, DELETED_FILE))
-    reaper.removeLater(renamed.filter((path) => path !== null), 0)
+    reaper.removeLater(
+      renamed.filter((path) => path !== null),
+      0,
+    )
   }
 }
 

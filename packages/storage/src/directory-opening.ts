@@ -34,7 +34,12 @@ export class DirectoryOpening {
   private readonly options: LogDirectoryOptions
   private readonly store: DirectoryCheckpoints
   private clean = false
-  private found: Checkpoints = { recoveryPoints: new Map(), highWatermarks: new Map(), logStarts: null, cleanedEnds: new Map() }
+  private found: Checkpoints = {
+    recoveryPoints: new Map(),
+    highWatermarks: new Map(),
+    logStarts: null,
+    cleanedEnds: new Map(),
+  }
   private journal: FoundJournal | null = null
   private readonly logs: SegmentedLog[] = []
   private readonly damaged: DamagedLog[] = []

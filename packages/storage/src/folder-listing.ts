@@ -1,5 +1,13 @@
 import type { DirEntry } from '@millrace/base'
-import { baseOffsetOfMark, baseOffsetOfName, CLEANED_FILE, DELETED_FILE, PROVISIONAL_FILE, QUARANTINED, segmentFileName } from './file-names.ts'
+import {
+  baseOffsetOfMark,
+  baseOffsetOfName,
+  CLEANED_FILE,
+  DELETED_FILE,
+  PROVISIONAL_FILE,
+  QUARANTINED,
+  segmentFileName,
+} from './file-names.ts'
 import type { SegmentFiles } from './segment.ts'
 
 /** What a partition's folder holds. */
@@ -29,9 +37,7 @@ export function readListing(folder: string, entries: readonly DirEntry[]): Folde
   }
   segments.sort((a, b) => a.baseOffset - b.baseOffset)
   const leftovers = [...sizes.keys()].filter((name) => name.endsWith(DELETED_FILE) || name.endsWith('.tmp'))
-  const provisional = [...sizes.keys()].filter(
-    (name) => name.endsWith(PROVISIONAL_FILE) || name.endsWith(CLEANED_FILE),
-  )
+  const provisional = [...sizes.keys()].filter((name) => name.endsWith(PROVISIONAL_FILE) || name.endsWith(CLEANED_FILE))
   const swaps = [...sizes.keys()].map(baseOffsetOfMark).filter((base) => base !== null)
   return { segments, leftovers, provisional, swaps, quarantined: sizes.has(QUARANTINED) }
 }

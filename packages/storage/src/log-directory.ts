@@ -18,7 +18,15 @@ import type { SegmentedLog } from './partition-log.ts'
 import { Reaper } from './reaper.ts'
 import { SyncScheduler } from './sync-scheduler.ts'
 import { TailCache } from './tail-cache.ts'
-import type { CompactionSettings, CreateLog, FlushMode, LogDirectory, LogDirectoryOptions, OpenedLogs, PartitionLog } from './types.ts'
+import type {
+  CompactionSettings,
+  CreateLog,
+  FlushMode,
+  LogDirectory,
+  LogDirectoryOptions,
+  OpenedLogs,
+  PartitionLog,
+} from './types.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_TAIL_BYTES = 32 * MIB

@@ -126,7 +126,12 @@ export class LogSearch {
       segment,
       start.position,
       (bytes, at, position, size) => {
-        if (recordCount(bytes, at) === 0 || maxTimestamp(bytes, at) < timestamp || nextOffset(bytes, at) <= this.log.logStart) return true
+        if (
+          recordCount(bytes, at) === 0 ||
+          maxTimestamp(bytes, at) < timestamp ||
+          nextOffset(bytes, at) <= this.log.logStart
+        )
+          return true
         found = { segment, position, size }
         return false
       },

@@ -40,7 +40,14 @@ export interface KeyedBatch {
 
 const bytesOf = (text: string | null): Uint8Array | null => (text === null ? null : Buffer.from(text))
 
-export function keyedBatch({ at, records, epoch = 0, codec: packing = 'none', producer, transactional }: KeyedBatch): Uint8Array {
+export function keyedBatch({
+  at,
+  records,
+  epoch = 0,
+  codec: packing = 'none',
+  producer,
+  transactional,
+}: KeyedBatch): Uint8Array {
   const list = records.map(({ key, value, timestamp }, i) => ({
     timestamp: timestamp ?? 1_700_000_000_000 + at + i,
     key: bytesOf(key),
@@ -102,7 +109,11 @@ export function latestOf(records: Iterable<{ key: string | null; value: string |
   return latest
 }
 
-export function reopen({ world }: { readonly world: SimWorld }, seed: number, config = COMPACTED): Opened & { log: PartitionLog } {
+export function reopen(
+  { world }: { readonly world: SimWorld },
+  seed: number,
+  config = COMPACTED,
+): Opened & { log: PartitionLog } {
   const opened = openDirectory(new SimWorld(seed, world.disk), { tailCacheBytes: 0 })
   const log = opened.found.logs[0] as PartitionLog
   log.configure(config)

@@ -85,7 +85,8 @@ export class CompactionLife {
       case 'crash':
         this.crash(operation)
     }
-    if (this.reports.generation === this.log.generation) this.promised = Math.max(this.promised, this.reports.durableEnd)
+    if (this.reports.generation === this.log.generation)
+      this.promised = Math.max(this.promised, this.reports.durableEnd)
     this.promised = Math.min(this.promised, this.log.endOffset)
   }
 
@@ -160,8 +161,10 @@ export class CompactionLife {
   private takeHistory(promised: number): void {
     const { endOffset } = this.log
     const below = this.records.filter(({ offset }) => offset < promised)
-    const histories = [this.records, ...this.former.reverse()]
-      .map((list) => [...below, ...list.filter(({ offset }) => offset >= promised && offset < endOffset)])
+    const histories = [this.records, ...this.former.reverse()].map((list) => [
+      ...below,
+      ...list.filter(({ offset }) => offset >= promised && offset < endOffset),
+    ])
     this.former = []
     const all = recordsOf(readAll(this.opened.world, this.log))
     this.records = histories.find((history) => this.fits(history, all)) ?? (histories[0] as Seen[])
@@ -169,11 +172,14 @@ export class CompactionLife {
 
   private fits(history: readonly Seen[], all: readonly Seen[]): boolean {
     const known = new Map(history.map((record) => [record.offset, record.at + record.value]))
-    return all.every(({ offset, at, value }) => known.get(offset) === at + value) && isDeepStrictEqual(this.latest(history), this.latest(all))
+    return (
+      all.every(({ offset, at, value }) => known.get(offset) === at + value) &&
+      isDeepStrictEqual(this.latest(history), this.latest(all))
+    )
   }
 
   private latest(records: readonly Seen[]): Map<string, string> {
-    return new Map([...latestOf(records.filter(({ offset }) => offset >= this.log.logStart))].sort())
+    return latestOf(records.filter(({ offset }) => offset >= this.log.logStart))
   }
 
   private reopen(): void {
@@ -208,7 +214,10 @@ export class CompactionLife {
     const { log, opened } = this
     const { segments } = log.inspection
     for (const { logPath, size } of segments) assert.equal(opened.world.disk.file(logPath).size, size)
-    assert.equal(log.sizeBytes, segments.reduce((sum, { size }) => sum + size, 0))
+    assert.equal(
+      log.sizeBytes,
+      segments.reduce((sum, { size }) => sum + size, 0),
+    )
     const names = opened.world.disk.paths().filter((path) => path.endsWith('.log'))
     assert.ok(names.length >= segments.length)
   }

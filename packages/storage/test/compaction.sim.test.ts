@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { latestOf, recordsOf, reopen, settle, COMPACTED, keyedBatch, UNLIMITED } from './compaction-fixture.ts'
 import { CompactionLife, type Operation } from './compaction-life.ts'
@@ -18,7 +18,13 @@ const crash: fc.Arbitrary<Operation> = fc.record({
   how: fc.constantFrom('power' as const, 'worst' as const, 'process' as const),
   starts: fc.integer({ min: 0, max: 2 }),
 })
-const plain = fc.constantFrom('commit' as const, 'checkpoint' as const, 'compact' as const, 'wait' as const, 'idle' as const)
+const plain = fc.constantFrom(
+  'commit' as const,
+  'checkpoint' as const,
+  'compact' as const,
+  'wait' as const,
+  'idle' as const,
+)
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 6, arbitrary: append },
   { weight: 8, arbitrary: fc.record({ kind: plain }) },
@@ -47,10 +53,18 @@ describe('a compacted log', () => {
   it('leads a reader to the last value of each key, whatever happens to it', () => {
     let gone = 0
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1 << 20 }), fc.array(operation, { minLength: 10, maxLength: 60 }), (seed, list) => {
-        gone += lived(seed, list).gone
-      }),
-      { numRuns: Number(process.env['RUNS'] ?? 120), seed: Number(process.env['SEED'] ?? 1), interruptAfterTimeLimit: 60_000 },
+      fc.property(
+        fc.integer({ min: 1, max: 1 << 20 }),
+        fc.array(operation, { minLength: 10, maxLength: 60 }),
+        (seed, list) => {
+          gone += lived(seed, list).gone
+        },
+      ),
+      {
+        numRuns: Number(process.env['RUNS'] ?? 120),
+        seed: Number(process.env['SEED'] ?? 1),
+        interruptAfterTimeLimit: 60_000,
+      },
     )
     expect(gone).toBeGreaterThan(1000)
   }, 120_000)
