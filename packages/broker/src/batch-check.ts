@@ -8,8 +8,6 @@ export interface ExpectedBatches {
   readonly lastEpoch: number
   /** The epoch of the session: a later one must not be appended under it. */
   readonly maxEpoch: number
-  /** A compacted log has gaps between its batches. */
-  readonly gapsAllowed: boolean
   /** The own log is empty: where records were deleted its start may lie within the first batch. */
   readonly empty: boolean
 }
@@ -63,7 +61,7 @@ function batchProblem(part: Uint8Array, at: number, expected: ExpectedBatches): 
   return crcMatches(part, at) ? null : `the batch at offset ${base} does not match its CRC`
 }
 
-function continues(base: number, next: number, { endOffset, gapsAllowed, empty }: ExpectedBatches): boolean {
-  if (base < endOffset) return empty && next > endOffset
-  return base === endOffset || gapsAllowed
+/** Batches follow each other without a hole, in compacted logs too. */
+function continues(base: number, next: number, { endOffset, empty }: ExpectedBatches): boolean {
+  return base === endOffset || (base < endOffset && empty && next > endOffset)
 }

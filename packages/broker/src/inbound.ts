@@ -37,13 +37,12 @@ export class Inbound {
   }
 
   /** Checks and stages a message that begins anew or continues what is staged; returns what is wrong with it, or null. */
-  stage(from: FollowedSession, message: Append, own: Pick<ExpectedBatches, 'gapsAllowed' | 'empty'>): string | null {
+  stage(from: FollowedSession, message: Append, own: Pick<ExpectedBatches, 'empty'>): string | null {
     const { baseOffset, highWatermark, logStart } = message
     const checked = checkReplicatedBatches(message.batches, {
       endOffset: baseOffset,
       lastEpoch: this.staged?.lastEpoch ?? 0,
       maxEpoch: from.leaderEpoch,
-      gapsAllowed: own.gapsAllowed,
       empty: own.empty && this.staged === null,
     })
     if (checked.problem !== null) return checked.problem

@@ -263,7 +263,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     }
     const fresh = this.inbound.empty
     const empty = this.log.endOffset === this.log.logStart
-    const problem = this.inbound.stage(from, message, { gapsAllowed: this.settings.compacted, empty })
+    const problem = this.inbound.stage(from, message, { empty })
     if (fresh && problem === null) this.host.inbound(this)
     return problem
   }

@@ -1,12 +1,12 @@
-import { setBaseOffset, setLeaderEpoch, writeInt32 } from '@millrace/records'
+import { encodeGap, setBaseOffset, setLeaderEpoch, writeInt32 } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import { checkReplicatedBatches } from '../src/batch-check.ts'
 import { Inbound } from '../src/inbound.ts'
 import { batchOf } from './cluster.ts'
 
-const EXPECTED = { endOffset: 10, lastEpoch: 3, maxEpoch: 5, gapsAllowed: false, empty: false }
+const EXPECTED = { endOffset: 10, lastEpoch: 3, maxEpoch: 5, empty: false }
 
-const DENSE = { gapsAllowed: false, empty: false }
+const FULL = { empty: false }
 
 function at(offset: number, epoch: number, values: readonly string[] = ['a', 'b']): Uint8Array {
   const batch = batchOf(values)
@@ -29,11 +29,11 @@ describe('what a leader sends', () => {
     expect(checked.bytes).toBe(one.length + two.length + three.length)
   })
 
-  it('is refused when a batch overlaps, or leaves a gap where there can be none', () => {
+  it('is refused when a batch overlaps, or leaves a hole', () => {
     expect(checkReplicatedBatches([at(9, 4)], EXPECTED).problem).toMatch('does not continue')
     expect(checkReplicatedBatches([at(11, 4)], EXPECTED).problem).toMatch('does not continue')
-    expect(checkReplicatedBatches([at(11, 4)], { ...EXPECTED, gapsAllowed: true }).problem).toBeNull()
-    expect(checkReplicatedBatches([at(9, 4)], { ...EXPECTED, gapsAllowed: true }).problem).toMatch('does not continue')
+    const gap = encodeGap({ baseOffset: 10, lastOffset: 19, leaderEpoch: 4 })
+    expect(checkReplicatedBatches([gap, at(20, 4)], EXPECTED)).toMatchObject({ problem: null, endOffset: 22 })
   })
 
   it('may begin an empty log with the batch that its start lies in, and only that one', () => {
@@ -79,25 +79,25 @@ describe('the batches of a turn', () => {
 
   it('become one write with the newest watermark', () => {
     const inbound = new Inbound()
-    expect(inbound.stage(from, message(10, [at(10, 4)], 3), DENSE)).toBeNull()
+    expect(inbound.stage(from, message(10, [at(10, 4)], 3), FULL)).toBeNull()
     const next = message(12, [at(12, 5), at(14, 5)], 9)
     expect(inbound.continuedBy(from, next)).toBe(true)
-    expect(inbound.stage(from, next, DENSE)).toBeNull()
+    expect(inbound.stage(from, next, FULL)).toBeNull()
     expect(inbound.take()).toMatchObject({ baseOffset: 10, endOffset: 16, lastEpoch: 5, highWatermark: 9 })
     expect(inbound.take()).toBeNull()
   })
 
   it('of another session or with a gap do not continue what is staged', () => {
     const inbound = new Inbound()
-    inbound.stage(from, message(10, [at(10, 4)]), DENSE)
+    inbound.stage(from, message(10, [at(10, 4)]), FULL)
     expect(inbound.continuedBy(from, message(13, []))).toBe(false)
     expect(inbound.continuedBy({ ...from }, message(12, []))).toBe(false)
   })
 
   it('keep what was staged when a later message is wrong', () => {
     const inbound = new Inbound()
-    inbound.stage(from, message(10, [at(10, 4)]), DENSE)
-    expect(inbound.stage(from, message(12, [at(12, 9)]), DENSE)).toMatch('epoch 9')
+    inbound.stage(from, message(10, [at(10, 4)]), FULL)
+    expect(inbound.stage(from, message(12, [at(12, 9)]), FULL)).toMatch('epoch 9')
     expect(inbound.take()).toMatchObject({ endOffset: 12 })
   })
 })
