@@ -82,6 +82,9 @@ function isOverdue(log: SegmentedLog, firstDirty: Segment, nowMs: number): boole
   return nowMs - (written >= 0 ? written : firstDirty.modifiedMs) > maxCompactionLagMs
 }
 
+/** All names of a group change in one turn, which must not be long. */
+const MOST_MERGED = 64
+
 /** Neighbours that become one segment: as many as the topic's segment may hold, by what they take now. */
 export function groupsOf(plan: CompactionPlan, below: number): Segment[][] {
   const { segmentBytes } = plan.log.config
@@ -91,7 +94,8 @@ export function groupsOf(plan: CompactionPlan, below: number): Segment[][] {
     if (segment.baseOffset >= below) return
     const end = plan.segments[at + 1]?.baseOffset ?? plan.end
     const base = group[0]?.baseOffset ?? segment.baseOffset
-    const fits = sum(group) + segment.size <= segmentBytes && end - 1 - base < 2 ** 31
+    const few = group.length < MOST_MERGED
+    const fits = few && sum(group) + segment.size <= segmentBytes && end - 1 - base < 2 ** 31
     if (group.length === 0 || !fits) groups.push((group = [segment]))
     else group.push(segment)
   })

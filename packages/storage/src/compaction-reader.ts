@@ -67,7 +67,8 @@ class BatchReading {
       const problem = crcMatches(batch, 0) ? null : 'a batch does not match its CRC'
       if (problem !== null) return this.rot(problem)
       this.at += size
-      if (request.visitor.header(batch) && !this.look(batch)) return
+      const wanted = this.attempt(() => request.visitor.header(batch))
+      if (wanted === null || (wanted && !this.look(batch))) return
     }
   }
 
@@ -96,7 +97,7 @@ class BatchReading {
     })
   }
 
-  /** False when it goes on later. */
+  /** False when it goes on later, or is over. */
   private look(batch: Uint8Array): boolean {
     const { visitor, world } = this.request
     const packing = codec(batch, 0)
@@ -111,12 +112,24 @@ class BatchReading {
 
   private work(work: BatchWork): boolean {
     const { turns } = this.request
-    while (!work.advance(STRIDE)) {
+    for (;;) {
+      const ended = this.attempt(() => work.advance(STRIDE))
+      if (ended !== false) return ended === true
       if (!turns.exhausted) continue
       turns.next(() => this.resume(work))
       return false
     }
-    return true
+  }
+
+  /** Visitors write to the disk: null where it refused, which was told then. */
+  private attempt(visit: () => boolean): boolean | null {
+    try {
+      return visit()
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error
+      this.done(error)
+      return null
+    }
   }
 
   private resume(work: BatchWork): void {

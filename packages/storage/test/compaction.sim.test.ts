@@ -61,7 +61,7 @@ describe('a compacted log', () => {
         },
       ),
       {
-        numRuns: Number(process.env['RUNS'] ?? 120),
+        numRuns: Number(process.env['RUNS'] ?? 80),
         seed: Number(process.env['SEED'] ?? 1),
         interruptAfterTimeLimit: 60_000,
       },

@@ -266,6 +266,23 @@ describe('compaction', () => {
     expect(again.world.disk.reads).toBe(reads)
   })
 
+  it.each([
+    ['append', 'ENOSPC'],
+    ['open', 'EMFILE'],
+    ['sync', 'EIO'],
+  ] as const)('is tried again after a failed %s (%s), and the log is as it was', (operation, code) => {
+    const of = setup()
+    fill(of, 100, 5)
+    settle(of, of.log)
+    of.world.disk.fault = (what, path) => (what === operation && path.endsWith('.cleaned') ? code : undefined)
+    compact(of)
+    expect(of.world.lines.filter(({ level }) => level === 'warn').length).toBe(1)
+    expect(recordsOf(all(of)).length).toBe(100)
+    of.world.disk.fault = () => undefined
+    compact(of)
+    expect(recordsOf(all(of)).length).toBeLessThan(50)
+  })
+
   it('quarantines a log whose bytes rotted', () => {
     const of = setup()
     fill(of, 100, 5)
@@ -282,7 +299,7 @@ describe('compaction', () => {
     ['deleted records', 130, ({ log }: Setup): void => log.advanceLogStart(60)],
     ['a clean stop', 100, null],
   ] as const)('is given up at any moment for %s', (_, end, change) => {
-    for (let steps = 0; steps < 300; steps += 7) {
+    for (let steps = 0; steps < 300; steps += 13) {
       const of = setup()
       fill(of, 100, 5)
       settle(of, of.log)
@@ -302,7 +319,7 @@ describe('compaction', () => {
   })
 
   it('is given up at any moment when the log is deleted, and nothing is wrong then', () => {
-    for (let steps = 0; steps < 300; steps += 7) {
+    for (let steps = 0; steps < 300; steps += 13) {
       const of = setup()
       fill(of, 100, 5)
       settle(of, of.log)
