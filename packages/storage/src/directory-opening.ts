@@ -10,6 +10,7 @@ import { boundsWithin, type OpenedFolder, openFolder } from './log-opening.ts'
 import type { Recovered } from './log-recovery.ts'
 import type { LogServices } from './log-services.ts'
 import { SegmentedLog } from './partition-log.ts'
+import { ProducerSnapshots } from './producer-snapshots.ts'
 import type { DamagedLog, LogDirectoryOptions, OpenedLogs, TornLog } from './types.ts'
 
 /** Folders opened at once. */
@@ -150,17 +151,29 @@ export class DirectoryOpening {
     this.directory.adopt(log)
     this.logs.push(log)
     const { changes, promised, recovered } = opened
-    if (changes === null) {
-      if (recovered !== null) this.report(log, recovered, { lostBytes: recovered.lostBytes, promised })
-      return done(null)
-    }
+    const finish = (lostBytes: number): void =>
+      this.observe(log, opened, (error) => {
+        if (error !== null) return done(error)
+        const { detail } = recovered ?? { detail: '' }
+        if (recovered !== null || log.quarantined !== null) this.report(log, detail, { lostBytes, promised })
+        done(null)
+      })
+    if (changes === null) return finish(recovered?.lostBytes ?? 0)
     replayChanges(log, changes, promised.recoveryPoint, (error, { appended, dropped }) => {
       if (error !== null) return done(error)
       this.judge(log, promised)
-      const lostBytes = Math.max(0, (recovered as Recovered).lostBytes - appended) + dropped
-      this.report(log, recovered as Recovered, { lostBytes, promised })
-      done(null)
+      finish(Math.max(0, (recovered as Recovered).lostBytes - appended) + dropped)
     })
+  }
+
+  /** What is derived from the log's batches, now that it is what it will be. */
+  private observe(log: SegmentedLog, { changes, promised, snapshots }: OpenedLog, done: Done<void>): void {
+    const { observe } = this.options
+    if (observe === undefined) return done(null)
+    log.snapshots = new ProducerSnapshots(log, observe())
+    if (log.quarantined !== null) return done(null)
+    const trusted = changes?.emptied === true ? -1 : Math.min(promised.recoveryPoint, log.endOffset)
+    log.snapshots.open(snapshots, trusted, done)
   }
 
   /** The journal is replayed: what the checkpoints promised must be there now. */
@@ -175,7 +188,7 @@ export class DirectoryOpening {
       log.quarantine(`at offset ${endOffset}, below the promised ${due}: the log ends there, and the journal`)
   }
 
-  private report(log: SegmentedLog, { detail }: Recovered, found: { lostBytes: number; promised: Promised }): void {
+  private report(log: SegmentedLog, detail: string, found: { lostBytes: number; promised: Promised }): void {
     const { topicId, partition, endOffset, quarantined } = log
     const { lostBytes } = found
     const promised = found.promised.highWatermark

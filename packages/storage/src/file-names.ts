@@ -32,9 +32,22 @@ export function segmentFileName(baseOffset: number, kind: SegmentFileKind): stri
   return `${String(baseOffset).padStart(OFFSET_DIGITS, '0')}.${kind}`
 }
 
+/** `00000000000000000042.snapshot` */
+export function snapshotFileName(endOffset: number): string {
+  return `${String(endOffset).padStart(OFFSET_DIGITS, '0')}.snapshot`
+}
+
+/** Where the log ended when a snapshot was taken, or null for any other name. */
+export function endOffsetOfName(name: string): number | null {
+  return offsetOf(/^(\d{20})\.snapshot$/.exec(name)?.[1])
+}
+
 /** The base offset of a segment's log file, or null for any other name. */
 export function baseOffsetOfName(name: string): number | null {
-  const digits = /^(\d{20})\.log$/.exec(name)?.[1]
+  return offsetOf(/^(\d{20})\.log$/.exec(name)?.[1])
+}
+
+function offsetOf(digits: string | undefined): number | null {
   const offset = digits === undefined ? Number.NaN : Number(digits)
   return Number.isSafeInteger(offset) ? offset : null
 }

@@ -4,6 +4,7 @@ import {
   baseOffsetOfName,
   CLEANED_FILE,
   DELETED_FILE,
+  endOffsetOfName,
   PROVISIONAL_FILE,
   QUARANTINED,
   segmentFileName,
@@ -14,6 +15,8 @@ import type { SegmentFiles } from './segment.ts'
 export interface FolderListing {
   /** By base offset. */
   readonly segments: readonly SegmentFiles[]
+  /** Where the log ended when each of its snapshots was taken. */
+  readonly snapshots: readonly number[]
   /** Names of files that an earlier process had begun to remove, or to write. */
   readonly leftovers: readonly string[]
   /** Names of files that never became part of the log. The same names may be used again. */
@@ -39,5 +42,6 @@ export function readListing(folder: string, entries: readonly DirEntry[]): Folde
   const leftovers = [...sizes.keys()].filter((name) => name.endsWith(DELETED_FILE) || name.endsWith('.tmp'))
   const provisional = [...sizes.keys()].filter((name) => name.endsWith(PROVISIONAL_FILE) || name.endsWith(CLEANED_FILE))
   const swaps = [...sizes.keys()].map(baseOffsetOfMark).filter((base) => base !== null)
-  return { segments, leftovers, provisional, swaps, quarantined: sizes.has(QUARANTINED) }
+  const snapshots = [...sizes.keys()].map(endOffsetOfName).filter((offset) => offset !== null)
+  return { segments, snapshots, leftovers, provisional, swaps, quarantined: sizes.has(QUARANTINED) }
 }

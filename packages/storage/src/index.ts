@@ -1,6 +1,7 @@
 export { DEFAULT_LOG_CONFIG } from './log-config.ts'
 export { openLogDirectory } from './log-directory.ts'
 export type {
+  BatchObserver,
   BatchVerdict,
   CreateLog,
   DamagedLog,

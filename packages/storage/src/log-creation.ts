@@ -7,13 +7,21 @@ import type { FolderSync } from './folder-sync.ts'
 import { journalKey } from './journal-format.ts'
 import type { LogServices } from './log-services.ts'
 import { SegmentedLog } from './partition-log.ts'
+import { ProducerSnapshots } from './producer-snapshots.ts'
 import { Segment } from './segment.ts'
-import type { CreateLog } from './types.ts'
+import type { BatchObserver, CreateLog } from './types.ts'
+
+/** The directory in which a log is made. */
+export interface CreationServices extends LogServices {
+  readonly path: string
+  /** Makes what keeps up with the log's batches; null where nobody wants that. */
+  readonly observe: (() => BatchObserver) | null
+}
 
 /** Makes a log's folder with its first segment and its metadata, all of it on disk when `done` is called. `names` are the directory's. */
 // oxlint-disable-next-line max-params -- where, what, and who hears of it.
 export function createLog(
-  services: LogServices & { readonly path: string },
+  services: CreationServices,
   names: FolderSync,
   request: CreateLog,
   done: Done<SegmentedLog>,
@@ -45,7 +53,7 @@ export function createLog(
   })
 }
 
-function newLog(services: LogServices, request: CreateLog, segment: Segment): SegmentedLog {
+function newLog(services: CreationServices, request: CreateLog, segment: Segment): SegmentedLog {
   const { topic, topicId, partition, startOffset, config, events } = request
   const state = {
     topic,
@@ -62,5 +70,6 @@ function newLog(services: LogServices, request: CreateLog, segment: Segment): Se
   }
   const log = new SegmentedLog(services, state, config)
   log.attach(events)
+  if (services.observe !== null) log.snapshots = new ProducerSnapshots(log, services.observe())
   return log
 }

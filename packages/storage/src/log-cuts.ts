@@ -48,6 +48,7 @@ export class LogCuts {
     // A crash may bring back names of some segments: the journal must say that none of them counts.
     if (held && keep === 0 && cut.position === 0) this.tellNewBeginning()
     else this.tell(op)
+    log.snapshots?.truncated()
     this.keepGap(offset, cut.gapEpoch ?? -1)
   }
 
@@ -114,6 +115,7 @@ export class LogCuts {
     log.sync.restarted()
     this.moveEnd(offset)
     this.tell('restart')
+    log.snapshots?.restarted()
   }
 
   /**
@@ -130,6 +132,7 @@ export class LogCuts {
     log.reads.forgetPlaces()
     log.sync.restarted()
     this.tellNewBeginning()
+    log.snapshots?.restarted()
   }
 
   /** Half of a change of names and sizes is no log any more: the directory is given up where one step of it fails. */
@@ -190,6 +193,7 @@ export class LogCuts {
     const { log } = this
     const { services } = log
     const dropped = log.segments.splice(0, count)
+    log.snapshots?.dropped()
     for (const segment of dropped) {
       log.sizeBytes -= segment.size
       this.withdraw(segment)

@@ -19,6 +19,7 @@ import { Reaper } from './reaper.ts'
 import { SyncScheduler } from './sync-scheduler.ts'
 import { TailCache } from './tail-cache.ts'
 import type {
+  BatchObserver,
   CompactionSettings,
   CreateLog,
   FlushMode,
@@ -54,6 +55,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
   readonly scheduler: SyncScheduler
   readonly space: DiskSpace
   readonly reaper: Reaper
+  readonly observe: (() => BatchObserver) | null
   failed: IoError | null = null
   journal: Journal | null = null
   private opened = false
@@ -76,6 +78,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     this.tails = new TailCache(options.tailCacheBytes ?? DEFAULT_TAIL_BYTES)
     this.space = new DiskSpace({ world, path: options.path, reserveBytes: options.reserveBytes })
     this.reaper = new Reaper(world)
+    this.observe = options.observe ?? null
     this.checkpoints = new DirectoryCheckpoints(world, options.path)
     this.names = new FolderSync(world.disk, options.path)
     this.compactor = new Compactor(this, () => this.logs.values())
@@ -283,7 +286,10 @@ class FileLogDirectory implements LogDirectory, LogServices {
       (ended: Done<void>) => this.compactor.end(() => ended(null)),
       (ended: Done<void>) => this.drain(ended),
       (ended: Done<void>) => {
-        for (const log of this.logs.values()) log.stop()
+        for (const log of this.logs.values()) {
+          log.stop()
+          if (log.quarantined === null) log.snapshots?.take(log.endOffset)
+        }
         this.checkpoints.write(() => this.logs.values(), true, ended)
       },
       replaceSmallFile(disk, this.path, CLEAN_SHUTDOWN, encodeCleanShutdown(-1)),

@@ -41,6 +41,8 @@ export type OpenedFolder =
       /** What the journal says of it, which is still to be done. */
       readonly changes: LogChanges | null
       readonly promised: Promised
+      /** Offsets of the producer snapshots in the folder. */
+      readonly snapshots: readonly number[]
     }
   /** A creation that was never finished: nothing was ever appended. */
   | { readonly kind: 'unfinished' }
@@ -60,7 +62,14 @@ class Opening {
   private readonly folder: string
   private topicId: Uuid = ''
   private changes: LogChanges | null = null
-  private listing: FolderListing = { segments: [], leftovers: [], provisional: [], swaps: [], quarantined: false }
+  private listing: FolderListing = {
+    segments: [],
+    snapshots: [],
+    leftovers: [],
+    provisional: [],
+    swaps: [],
+    quarantined: false,
+  }
 
   constructor(request: OpeningRequest, done: Done<OpenedFolder>) {
     this.request = request
@@ -287,7 +296,8 @@ class Opening {
       cleanedEnd: this.cleanedEnd(),
       quarantined,
     }
-    this.done(null, { kind: 'log', state, recovered, changes, promised: known })
+    const { snapshots } = this.listing
+    this.done(null, { kind: 'log', state, recovered, changes, promised: known, snapshots })
   }
 
   /** What was cut since, and appended anew, is not compacted. */

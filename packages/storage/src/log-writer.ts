@@ -21,7 +21,7 @@ export class LogWriter {
     const incoming = this.measure(batches)
     this.wakeActive()
     if (shouldRoll(log.active, log.config, incoming, nowMs)) this.write(() => this.appendRolling(batches, nowMs))
-    else this.write(() => this.appendHere(batches))
+    else this.write(() => this.appendHere(batches, nowMs))
     const from = log.endOffset
     log.endOffset = incoming.lastOffset + 1
     log.sizeBytes += incoming.bytes
@@ -78,18 +78,19 @@ export class LogWriter {
     })
   }
 
-  private appendHere(batches: readonly Uint8Array[]): void {
+  private appendHere(batches: readonly Uint8Array[], nowMs: number): void {
     const { active, services } = this.log
     services.files.now(active).appendNow(batches)
-    this.count(active, batches)
+    this.count(active, batches, nowMs)
   }
 
-  private count(segment: Segment, batches: readonly Uint8Array[]): void {
-    const { epochs, config } = this.log
+  private count(segment: Segment, batches: readonly Uint8Array[], nowMs: number): void {
+    const { epochs, config, snapshots } = this.log
     for (const batch of batches) {
       const epoch = leaderEpoch(batch, 0)
       if (epoch > epochs.lastEpoch) epochs.assign(epoch, baseOffset(batch, 0))
       segment.added(batch, 0, batch.length, config.indexIntervalBytes)
+      snapshots?.appended(batch, nowMs)
     }
     if (segment.index.wantsSpill) this.spill(segment)
   }
@@ -108,10 +109,10 @@ export class LogWriter {
       this.undo(active, fresh)
       throw error
     }
-    this.count(active, here.batches)
+    this.count(active, here.batches, nowMs)
     runs.forEach((run, at) => {
       this.roll(fresh[at] as Segment)
-      this.count(fresh[at] as Segment, run.batches)
+      this.count(fresh[at] as Segment, run.batches, nowMs)
     })
   }
 
@@ -150,6 +151,7 @@ export class LogWriter {
     this.log.sync.folderChanged()
     this.log.segments.push(fresh)
     this.log.sync.rolled()
+    this.log.snapshots?.take(fresh.baseOffset)
   }
 
   /** All of the log is past its retention: an empty segment takes the place of the active one. Throws `IoError`. */

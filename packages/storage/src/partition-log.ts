@@ -7,10 +7,12 @@ import { LogSearch } from './log-search.ts'
 import type { LogServices } from './log-services.ts'
 import { LogSync } from './log-sync.ts'
 import { LogWriter } from './log-writer.ts'
+import type { ProducerSnapshots } from './producer-snapshots.ts'
 import { markQuarantined } from './quarantine.ts'
 import { Rot, type Segment, type SegmentSources } from './segment.ts'
 import { LogTail } from './tail-cache.ts'
 import type {
+  BatchObserver,
   EpochEnd,
   Generation,
   LogConfig,
@@ -76,6 +78,8 @@ export class SegmentedLog implements PartitionLog {
   highWatermark: number
   quarantined: string | null
   closed = false
+  /** Keeps the owner's observer in step, once the log is what it will be; null where there is none. */
+  snapshots: ProducerSnapshots | null = null
   /** The epoch history's version that its checkpoint has. */
   epochsWritten = 0
   private stopped = false
@@ -114,6 +118,10 @@ export class SegmentedLog implements PartitionLog {
 
   get lastEpoch(): number {
     return this.epochs.lastEpoch
+  }
+
+  get observer(): BatchObserver | null {
+    return this.snapshots?.observer ?? null
   }
 
   get inspection(): LogInspection {

@@ -57,6 +57,22 @@ export interface ReadMemory {
   take(bytes: number): Uint8Array
 }
 
+/**
+ * What the owner of a log derives from its batches' headers: a function of the log, which the log tells of everything that happens to it. Its
+ * snapshots lie beside the segments (Kafka's producer snapshots), so that a start need not read the log.
+ */
+export interface BatchObserver {
+  /** The state as of `endOffset`, from a snapshot; null: nothing is known there. False where it is damaged: `load` of another one follows. */
+  load(snapshot: Uint8Array | null, endOffset: number): boolean
+  /** A batch that the log had already; its header is at `at`, the rest may not be there. */
+  replay(bytes: Uint8Array, at: number): void
+  /** A batch was appended; `nowMs` is wall time. */
+  appended(bytes: Uint8Array, at: number, nowMs: number): void
+  /** The log was cut to end at `endOffset`. False where that can not be taken back: `load` and `replay` follow. */
+  truncated(endOffset: number): boolean
+  snapshot(): Uint8Array
+}
+
 /** What a read found: whole batches, in order, as parts that are sent as they are and never changed. */
 export interface LogSlice {
   readonly parts: readonly Uint8Array[]
@@ -98,6 +114,8 @@ export interface PartitionLog {
   readonly highWatermark: number
   /** Set when recovery found rot below what was promised: nothing of this log may be served or counted. */
   readonly quarantined: string | null
+  /** What `LogDirectoryOptions.observe` made for this log, in step with it; null where there is no such. */
+  readonly observer: BatchObserver | null
   readonly inspection: LogInspection
 
   /** Before the first append, and whenever the topic's settings change. */
@@ -246,6 +264,8 @@ export interface LogDirectoryOptions {
   readonly journalFileBytes?: number
   /** Called after the durable reports of a group or round, which came in the same turn: the moment to send one ack for all. */
   readonly roundEnded?: () => void
+  /** Makes, for each log, what is told of its batches. */
+  readonly observe?: () => BatchObserver
   /** False for a folder of a topic that the cluster does not know: it is moved to `stray/` and not opened. */
   readonly known?: (topicId: Uuid, partition: number) => boolean
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { baseOffset, leaderEpoch, nextOffset, readRecords } from '@millrace/records'
 import type { LogDirectoryOptions, PartitionLog, TimestampHit } from '../src/index.ts'
+import { BatchList, listOf } from './batch-list.ts'
 import type { CrashDisk } from './crash-disk.ts'
 import {
   batchAt,
@@ -70,6 +71,7 @@ export class Life {
   private options(): Partial<LogDirectoryOptions> {
     return {
       tailCacheBytes: [0, 16_000, 1 << 20][this.random.below(3)]!,
+      observe: () => new BatchList(() => this.random.chance(60)),
       journalFileBytes: [8, 16, 64, 4096][this.random.below(4)]! * 1024,
     }
   }
@@ -91,6 +93,14 @@ export class Life {
     else if (dice < 97) this.failToAppend()
     else this.crash()
     this.notePromises()
+    this.checkObserver()
+  }
+
+  /** What is derived from the log is what the log holds, whatever became of the snapshots. */
+  private checkObserver(): void {
+    const { entries } = this.log.observer as BatchList
+    const kept = entries.filter(({ end }) => end > this.log.logStart)
+    assert.deepEqual(kept, listOf(this.model.batches))
   }
 
   private append(): void {
