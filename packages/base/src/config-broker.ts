@@ -177,6 +177,12 @@ const OWN: Readonly<Record<string, Declared>> = {
     'The listener, of those in listeners, that other nodes connect to. Without it: the first controller listener.',
   ],
   'process.roles': [listOf('broker', 'controller'), null, 'What this node is: broker, controller, or both.'],
+  'producer.id.expiration.ms': [
+    int({ min: 1 }),
+    '86400000',
+    'How long a partition remembers an idempotent producer that writes nothing.',
+    'dynamic',
+  ],
   'replica.high.watermark.checkpoint.interval.ms': [long({ min: 1 }), '5000', 'How often high watermarks are saved.'],
   'replica.lag.time.max.ms': [
     long({ min: 1 }),

@@ -127,7 +127,6 @@ export const INERT_BROKER_KEYS: readonly InertKey[] = [
     'org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder',
     'dynamic',
   ],
-  ['producer.id.expiration.ms', 'int', '86400000', 'dynamic'],
   ['producer.purgatory.purge.interval.requests', 'int', '1000'],
   ['queued.max.request.bytes', 'long', '-1'],
   ['queued.max.requests', 'int', '500'],

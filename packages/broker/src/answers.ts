@@ -7,6 +7,8 @@ interface Pending {
   readonly baseOffset: number
   readonly logStart: number
   readonly logAppendTimeMs: number
+  /** Why it was refused, where the error alone does not tell. */
+  readonly message?: string
 }
 
 /**
@@ -25,6 +27,10 @@ export class Answers {
     this.add({ answer, error, baseOffset: -1, logStart: -1, logAppendTimeMs: -1 })
   }
 
+  refuse(answer: AppendAnswer, error: ErrorCode, message: string): void {
+    this.add({ answer, error, baseOffset: -1, logStart: -1, logAppendTimeMs: -1, message })
+  }
+
   add(pending: Pending): void {
     if (this.pending.length === 0) this.schedule()
     this.pending.push(pending)
@@ -34,7 +40,7 @@ export class Answers {
     const batch = this.pending
     if (batch.length === 0) return
     this.pending = []
-    for (const { answer, error, baseOffset, logStart, logAppendTimeMs } of batch)
-      answer(error, baseOffset, logStart, logAppendTimeMs)
+    for (const { answer, error, baseOffset, logStart, logAppendTimeMs, message } of batch)
+      answer(error, baseOffset, logStart, logAppendTimeMs, message)
   }
 }

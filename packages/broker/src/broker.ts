@@ -24,6 +24,7 @@ import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metric
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
 import type { OwnDirectory } from './own-directory.ts'
 import type { BrokerReplica } from './replica.ts'
+import { ProducerIdBlocks } from './producer-id-blocks.ts'
 import { PartitionLines } from './partition-lines.ts'
 import { ReplicaReads } from './replica-reads.ts'
 import { ReplicaSet, type ReplicaSetHost } from './replica-set.ts'
@@ -123,7 +124,17 @@ class BrokerNode
     this.groups = new GroupCoordinator(this)
     const { membership, set, groups } = this
     const buffers = new BufferPool(world.clock)
-    this.context = { world, config, image: membership.image, replicas: set, controller: membership, groups, buffers }
+    const producerIds = new ProducerIdBlocks(membership)
+    this.context = {
+      world,
+      config,
+      image: membership.image,
+      replicas: set,
+      controller: membership,
+      groups,
+      producerIds,
+      buffers,
+    }
     this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())
     this.turn.stage(() => this.lanes.flush())

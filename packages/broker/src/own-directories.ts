@@ -14,6 +14,7 @@ import { FolderTurns } from './folder-turns.ts'
 import { type FoundLog, OwnDirectory } from './own-directory.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionLines } from './partition-lines.ts'
+import { ReplicaProducers } from './replica-producers.ts'
 import type { BrokerConfig } from './seams.ts'
 
 /** Kept free for checkpoints, indexes and the metadata log: a full disk refuses appends before it refuses those. */
@@ -55,7 +56,8 @@ export class OwnDirectories {
     const { world, config } = host
     const { flushMode, properties } = config
     const roundEnded = (): void => void host.counters.syncRounds++
-    const common = { flushMode, reserveBytes: RESERVE_BYTES, roundEnded }
+    const observe = (): ReplicaProducers => new ReplicaProducers()
+    const common = { flushMode, reserveBytes: RESERVE_BYTES, roundEnded, observe }
     const tuned = { ...flushInterval(properties), ...journalSize(properties) }
     this.list = config.logDirs.map(
       (place) => new OwnDirectory(openLogDirectory(world, { ...place, ...common, ...tuned })),

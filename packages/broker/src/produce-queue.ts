@@ -1,5 +1,14 @@
-import { ErrorCode } from '@millrace/base'
-import { nextOffset, setBaseOffset, setLeaderEpoch, stampLogAppendTime } from '@millrace/records'
+import { assert, ErrorCode } from '@millrace/base'
+import {
+  baseSequence,
+  lastOffsetDelta,
+  nextOffset,
+  producerEpoch,
+  producerId,
+  setBaseOffset,
+  setLeaderEpoch,
+  stampLogAppendTime,
+} from '@millrace/records'
 import type { Answers } from './answers.ts'
 import type { AppendAnswer } from './seams.ts'
 
@@ -8,10 +17,17 @@ interface Staged {
   readonly batch: Uint8Array
   readonly acks: 0 | 1 | -1
   readonly answer: AppendAnswer
+  /** Who asked for the same batch again; null for nobody. */
+  repeats: Repeat[] | null
+}
+
+interface Repeat {
+  readonly acks: 0 | 1 | -1
+  readonly answer: AppendAnswer
 }
 
 /** An appended batch whose producer waits for the watermark. */
-interface Waiter {
+export interface Waiter {
   readonly answer: AppendAnswer
   readonly baseOffset: number
   readonly endOffset: number
@@ -59,7 +75,23 @@ export class ProduceQueue {
   }
 
   stage(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void {
-    this.staged.push({ batch, acks, answer })
+    this.staged.push({ batch, acks, answer, repeats: null })
+  }
+
+  /** A batch that is staged already comes again: it is answered as that one. */
+  repeat(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void {
+    const first = this.staged.findLast((staged) => isSame(staged.batch, batch))
+    assert(first !== undefined, `a batch of producer ${producerId(batch, 0)} that is staged is not there`)
+    first.repeats ??= []
+    first.repeats.push({ acks, answer })
+  }
+
+  /** Waits for the watermark with the others, for a batch that was appended earlier. */
+  park(waiter: Waiter): void {
+    const { waiters } = this
+    let at = waiters.length
+    while (at > this.head && (waiters[at - 1] as Waiter).endOffset > waiter.endOffset) at--
+    waiters.splice(at, 0, waiter)
   }
 
   /** Sets offset and epoch of every staged batch in place, both outside of the CRC's range. */
@@ -82,13 +114,19 @@ export class ProduceQueue {
   written(stamp: BatchStamp, logStart: number): void {
     const { logAppendTimeMs } = stamp
     let baseOffset = stamp.baseOffset
-    for (const { batch, acks, answer } of this.staged) {
+    for (const { batch, acks, answer, repeats } of this.staged) {
       const endOffset = nextOffset(batch, 0)
-      if (acks === -1) this.waiters.push({ answer, baseOffset, endOffset, logAppendTimeMs })
-      else if (acks === 1) this.answers.add({ answer, error: ErrorCode.NONE, baseOffset, logStart, logAppendTimeMs })
+      this.settle(acks, { answer, baseOffset, endOffset, logAppendTimeMs }, logStart)
+      for (const again of repeats ?? [])
+        this.settle(again.acks, { answer: again.answer, baseOffset, endOffset, logAppendTimeMs }, logStart)
       baseOffset = endOffset
     }
     this.staged = []
+  }
+
+  private settle(acks: 0 | 1 | -1, waiter: Waiter, logStart: number): void {
+    if (acks === -1) this.waiters.push(waiter)
+    else if (acks === 1) this.answers.add({ ...waiter, error: ErrorCode.NONE, logStart })
   }
 
   /** Answers everything below the watermark; NOT_ENOUGH_REPLICAS_AFTER_APPEND while the ISR is below its minimum. */
@@ -115,7 +153,10 @@ export class ProduceQueue {
   failStaged(error: ErrorCode): void {
     const staged = this.staged
     this.staged = []
-    for (const { answer } of staged) this.answers.fail(answer, error)
+    for (const { answer, repeats } of staged) {
+      this.answers.fail(answer, error)
+      for (const again of repeats ?? []) this.answers.fail(again.answer, error)
+    }
   }
 
   private compact(): void {
@@ -127,4 +168,14 @@ export class ProduceQueue {
       this.head = 0
     }
   }
+}
+
+/** Whether two batches have the same numbers of the same producer. */
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return (
+    producerId(one, 0) === producerId(other, 0) &&
+    producerEpoch(one, 0) === producerEpoch(other, 0) &&
+    baseSequence(one, 0) === baseSequence(other, 0) &&
+    lastOffsetDelta(one, 0) === lastOffsetDelta(other, 0)
+  )
 }

@@ -10,11 +10,13 @@ import type {
 } from '@millrace/replication'
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
 import type { LogDirectory, LogEvents, LogSlice, PartitionLog, TimestampHit } from '@millrace/storage'
+import type { ProducerVerdict } from '@millrace/transactions'
 import { type FollowedSession, Inbound } from './inbound.ts'
 import { LogStartWaiters } from './log-start-waiters.ts'
 import { type BatchStamp, ProduceQueue } from './produce-queue.ts'
 import type { ReplicaHost } from './replica-host.ts'
 import { ReplicaLog, type ReplicaLogOwner } from './replica-log.ts'
+import { producersOf, type ReplicaProducers } from './replica-producers.ts'
 import type { AppendAnswer, FetchState, OffsetAnswer, ReadLimits, Replica } from './seams.ts'
 import type { SendSession } from './send-session.ts'
 import type { TopicSettings } from './topic-settings.ts'
@@ -54,6 +56,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   followedLeader = -1
   /** What its machine was told so far: who looks again looks closer only when it moved. */
   steps = 0
+  readonly producers: ReplicaProducers
   private readonly host: ReplicaHost
   private readonly queue: ProduceQueue
   private readonly inbound = new Inbound()
@@ -73,6 +76,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     this.partition = parts.image.partition
     this.directory = parts.directory
     this.log = parts.log
+    this.producers = producersOf(parts.log)
     this.machine = parts.machine
     this.settings = parts.settings
     this.queue = new ProduceQueue(parts.host.answers)
@@ -106,8 +110,30 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
       this.host.counters.refusedAppends++
       return this.host.answers.fail(answer, error)
     }
+    const verdict = this.producers.check(batch)
+    if (verdict.outcome !== 'accepted') return this.answerAgain(verdict, batch, acks, answer)
     this.queue.stage(batch, acks, answer)
     if (this.queue.stagedCount === 1) this.host.staged(this)
+  }
+
+  /** A batch of an idempotent producer that is not to be written: it is there already, or does not continue what is. */
+  // oxlint-disable-next-line max-params -- an append, and what was found.
+  private answerAgain(verdict: ProducerVerdict, batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void {
+    const { queue, machine } = this
+    const { answers, counters } = this.host
+    if (verdict.outcome === 'staged') return queue.repeat(batch, acks, answer)
+    if (verdict.outcome === 'refused') {
+      counters.refusedAppends++
+      return answers.refuse(answer, verdict.error, verdict.message)
+    }
+    if (verdict.outcome === 'accepted' || acks === 0) return
+    // As the first time: the time of the append where the topic has that, else none.
+    const logAppendTimeMs = this.settings.logAppendTime ? verdict.timestampMs : -1
+    const { baseOffset, lastOffset } = verdict
+    const { highWatermark, enoughReplicas, logStart } = machine
+    if (acks === 1) return answers.add({ answer, error: ErrorCode.NONE, baseOffset, logStart, logAppendTimeMs })
+    queue.park({ answer, baseOffset, endOffset: lastOffset + 1, logAppendTimeMs })
+    queue.passed(highWatermark, enoughReplicas, logStart)
   }
 
   fetchState(offset: number, limits: ReadLimits): FetchState {
@@ -200,7 +226,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     this.image = image
     this.step({ kind: 'metadata', state, brokers })
     this.host.follows(this)
-    if (this.machine.role !== 'leader') this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    if (this.machine.role !== 'leader') this.failProduces(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     this.pruneSessions()
     const epoch = this.machine.role === 'leader' ? this.machine.leaderEpoch : -1
     if (epoch !== this.shownEpoch) this.leadershipChanged(epoch)
@@ -231,7 +257,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   flushStaged(): void {
     if (this.queue.stagedCount === 0 || this.hand.held) return
     const error = this.leaderError()
-    if (error !== ErrorCode.NONE) return this.queue.failStaged(error)
+    if (error !== ErrorCode.NONE) return this.failStaged(error)
     const { log, machine, host } = this
     const nowMs = host.world.clock.wallMs()
     const stamp: BatchStamp = {
@@ -240,7 +266,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
       logAppendTimeMs: this.settings.logAppendTime ? nowMs : -1,
     }
     const written = this.queue.stamp(stamp)
-    if (!this.hand.append(written.batches, nowMs)) return this.queue.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
+    if (!this.hand.append(written.batches, nowMs)) return this.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
     assert(
       log.endOffset === written.endOffset,
       `the log ends at ${log.endOffset} after a write up to ${written.endOffset}`,
@@ -305,6 +331,11 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     if (this.log.logStart > before) this.step({ kind: 'logStart', offset: this.log.logStart })
   }
 
+  /** Forgets producers that wrote nothing for so long. */
+  expireProducers(nowMs: number, expirationMs: number): void {
+    if (this.ended === ErrorCode.NONE) this.producers.expire(nowMs, expirationMs)
+  }
+
   setUnfit(unfit: boolean): void {
     if (unfit === this.unfit) return
     this.unfit = unfit
@@ -317,7 +348,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     this.ended = error
     this.host.counters.replicaSteps++
     this.inbound.take()
-    this.queue.failAll(error)
+    this.failProduces(error)
     this.logStartWaiters.failAll(error)
     for (const session of this.sessions.slice()) session.carrier.ended(session)
     this.host.ended(this)
@@ -350,7 +381,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     if (rewound && !this.rewind(truncateTo, restartAt)) return
     if (beginEpoch !== null && !this.hand.change(() => log.beginEpoch(beginEpoch))) return
     if (machine.logStart > log.logStart && !rewound) this.hand.change(() => log.advanceLogStart(machine.logStart))
-    if (failWaitersOfEpoch !== null) this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    if (failWaitersOfEpoch !== null) this.failProduces(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     if (alter !== null) this.host.alter(this, alter)
     for (const message of send) this.host.send(this, message)
     if (quarantine !== null) return this.host.quarantine(this, quarantine)
@@ -376,10 +407,22 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     return true
   }
 
+  /** Nothing that was staged is written. */
+  private failStaged(error: ErrorCode): void {
+    this.queue.failStaged(error)
+    this.producers.abandoned()
+  }
+
+  private failProduces(error: ErrorCode): void {
+    this.queue.failAll(error)
+    this.producers.abandoned()
+  }
+
   private moved(): void {
     const { machine } = this
     this.shownWatermark = machine.highWatermark
     this.shownLogStart = machine.logStart
+    this.producers.settled(machine.highWatermark)
     if (machine.role === 'leader') this.queue.passed(machine.highWatermark, machine.enoughReplicas, machine.logStart)
     this.touch()
   }

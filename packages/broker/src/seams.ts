@@ -3,6 +3,7 @@ import type { GroupRequest, GroupView, Reply } from '@millrace/groups'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
 import type { FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
 import type { BufferPool } from './kafka/buffer-pool.ts'
+import type { ProducerIdBlocks } from './producer-id-blocks.ts'
 
 /** How a broker is set up. Values are already validated; times in milliseconds. */
 export interface BrokerConfig {
@@ -39,7 +40,14 @@ export interface BrokerListenerConfig {
 }
 
 /** The answer to an append. `baseOffset`, `logStart` and `logAppendTimeMs` are -1 where there is an error or nothing to tell. */
-export type AppendAnswer = (error: ErrorCode, baseOffset: number, logStart: number, logAppendTimeMs: number) => void
+export type AppendAnswer = (
+  error: ErrorCode,
+  baseOffset: number,
+  logStart: number,
+  logAppendTimeMs: number,
+  /** For people, with an error that does not tell all. */
+  message?: string,
+) => void
 
 export interface ReadLimits {
   readonly maxBytes: number
@@ -77,7 +85,8 @@ export interface Replica {
   readonly partition: number
   /**
    * Stages one checked batch (a slice of the request frame, which it may patch and keep). The write happens at the end of this turn,
-   * one per partition; acks 1 is answered then, acks -1 when the watermark passes, acks 0 never except with an error.
+   * one per partition; acks 1 is answered then, acks -1 when the watermark passes, acks 0 never except with an error. What an idempotent
+   * producer repeats is not written again but answered as it was the first time; what does not continue its numbers is refused.
    * The answer comes once, never inside this call.
    */
   append(batch: Uint8Array, acks: 0 | 1 | -1, answer: AppendAnswer): void
@@ -187,6 +196,7 @@ export interface BrokerContext {
   readonly replicas: Replicas
   readonly controller: ControllerLink
   readonly groups: Groups
+  readonly producerIds: ProducerIdBlocks
   /** What all listeners of the node read records into. */
   readonly buffers: BufferPool
 }

@@ -1,12 +1,15 @@
 import { BROKER_KEYS, parseWhole, type Properties, type Timer, type World } from '@millrace/base'
+import type { ClusterImage } from '@millrace/metadata'
 import { compactionIntervalMs, compactionSettings } from './compaction-settings.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { OwnDirectories } from './own-directories.ts'
 import type { BrokerReplica } from './replica.ts'
-import type { BrokerConfig, BrokerContext } from './seams.ts'
+import type { BrokerConfig } from './seams.ts'
 import { brokerProperties } from './topic-settings.ts'
 
 const CHECKPOINT_US = 5_000_000
+/** How often producers that fell silent are looked for, as in Kafka. */
+const PRODUCERS_US = 600_000_000
 const LONGEST_TICK_MS = 100
 const SHORTEST_TICK_MS = 5
 /** An idle replica ticks once in so many ticks, and disks are looked at as often. */
@@ -19,7 +22,7 @@ export interface UpkeepHost {
   readonly config: BrokerConfig
   readonly counters: BrokerCounters
   readonly own: OwnDirectories
-  readonly context: Pick<BrokerContext, 'image'>
+  readonly image: ClusterImage
   replicas(): Iterable<BrokerReplica>
   /** Every tick, after the replicas'. */
   ticked(): void
@@ -69,6 +72,11 @@ export class Upkeep {
       () => compactionIntervalMs(this.properties) * 1000,
       () => this.compact(),
     )
+    this.every(
+      'producers',
+      () => PRODUCERS_US,
+      () => this.expireProducers(),
+    )
   }
 
   end(): void {
@@ -115,6 +123,13 @@ export class Upkeep {
     for (const replica of this.host.replicas()) replica.applyRetention(now)
   }
 
+  private expireProducers(): void {
+    const name = 'producer.id.expiration.ms'
+    const expirationMs = parseWhole(this.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '86400000')
+    const now = this.host.world.clock.wallMs()
+    for (const replica of this.host.replicas()) replica.expireProducers(now, expirationMs)
+  }
+
   private compact(): void {
     const settings = compactionSettings(this.properties)
     if (settings !== null) this.host.own.compact(settings)
@@ -122,8 +137,8 @@ export class Upkeep {
 
   /** As they are now: some change while the broker runs. */
   private get properties(): Properties {
-    const { config, context } = this.host
-    return brokerProperties(context.image, config.nodeId, config.properties)
+    const { config, image } = this.host
+    return brokerProperties(image, config.nodeId, config.properties)
   }
 
   private every(name: string, delayUs: () => number, run: () => void): void {

@@ -1,6 +1,6 @@
 import { type Clock, type Disk, ErrorCode, type IoError, randomUuid, type World } from '@millrace/base'
 import { DirectNetwork, MemoryDisk, MemoryLogger, memoryWorld, SeededRandom, SystemClock } from '@millrace/host'
-import { encodeBatch, readRecords, splitBatches } from '@millrace/records'
+import { type BatchOptions, encodeBatch, readRecords, splitBatches } from '@millrace/records'
 import { Hello } from '@millrace/rpc'
 import type { LogSlice } from '@millrace/storage'
 import { type Broker, type BrokerConfig, createBroker, type Replica } from '../src/index.ts'
@@ -274,8 +274,11 @@ function inOrder(ids: readonly number[]): string {
   return [...ids].sort((a, b) => a - b).join()
 }
 
-export function batchOf(values: readonly string[], timestamp = 1_700_000_000_000): Uint8Array {
-  return encodeBatch(values.map((value) => ({ timestamp, key: null, value: new TextEncoder().encode(value) })))
+export function batchOf(values: readonly string[], timestamp = 1_700_000_000_000, options?: BatchOptions): Uint8Array {
+  return encodeBatch(
+    values.map((value) => ({ timestamp, key: null, value: new TextEncoder().encode(value) })),
+    options,
+  )
 }
 
 export function bigBatch(bytes: number): Uint8Array {

@@ -188,6 +188,11 @@ export class FakeController {
         this.decide({ kind: 'quarantine', brokerId, brokerEpoch, partitions: frame.partitions })
         return
       }
+      case 'allocateProducerIds': {
+        const { brokerId, brokerEpoch } = session
+        const { error, first, count } = this.decide({ kind: 'allocateProducerIds', brokerId, brokerEpoch })
+        return this.send(session, { kind: 'producerIds', requestId: frame.requestId, error, first, count })
+      }
       case 'forward': {
         const answer = this.onForward?.(frame) ?? null
         if (answer !== null)

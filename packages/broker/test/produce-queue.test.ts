@@ -119,4 +119,46 @@ describe('answers', () => {
     answers.give()
     expect(order).toEqual(['first', 'second'])
   })
+
+  it('that come again while they are staged are answered with the first, however each asked', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    const batch = (seq: number): Uint8Array =>
+      batchOf(['a'], undefined, { producerId: 7, producerEpoch: 0, baseSequence: seq })
+    produces.stage(batch(0), -1, answer('first'))
+    produces.stage(batch(1), 1, answer('second'))
+    produces.repeat(batch(0), 1, answer('first by leader'))
+    produces.repeat(batch(1), -1, answer('second by all'))
+    produces.repeat(batch(1), 0, answer('second without'))
+    expect(produces.stamp(STAMP).batches).toHaveLength(2)
+    produces.written(STAMP, 5)
+    produces.passed(102, true, 5)
+    answers.give()
+    expect(answered).toEqual([
+      ['first by leader', 0, 100, 5, -1],
+      ['second', 0, 101, 5, -1],
+      ['first', 0, 100, 5, -1],
+      ['second by all', 0, 101, 5, -1],
+    ])
+    produces.stage(batch(2), -1, answer('third'))
+    produces.repeat(batch(2), 1, answer('third again'))
+    produces.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
+    answers.give()
+    expect(answered.slice(4).map(([name, error]) => [name, error])).toEqual([
+      ['third', ErrorCode.KAFKA_STORAGE_ERROR],
+      ['third again', ErrorCode.KAFKA_STORAGE_ERROR],
+    ])
+  })
+
+  it('of earlier wait for the watermark in the order of their offsets', () => {
+    const { queue: produces, answers, answered, answer } = queue()
+    produces.stage(batchOf(['a']), -1, answer('one'))
+    produces.stage(batchOf(['b']), -1, answer('two'))
+    produces.stamp(STAMP)
+    produces.written(STAMP, 0)
+    produces.park({ answer: answer('one again'), baseOffset: 100, endOffset: 101, logAppendTimeMs: -1 })
+    produces.park({ answer: answer('earlier'), baseOffset: 90, endOffset: 95, logAppendTimeMs: -1 })
+    for (const watermark of [95, 101, 102]) produces.passed(watermark, true, 0)
+    answers.give()
+    expect(answered.map(([name]) => name)).toEqual(['earlier', 'one', 'one again', 'two'])
+  })
 })

@@ -15,6 +15,8 @@ import {
 /** Bytes read at once while a segment is walked. */
 const CHUNK_BYTES = 1024 * 1024
 const SMALL_CHUNK_BYTES = 64 * 1024
+/** Batches up to this size, among them all markers of transactions, are visited whole. */
+const SMALL_BATCH_BYTES = 512
 /** The CRC covers what lies from here on. */
 const CRC_FROM = 21
 
@@ -27,7 +29,7 @@ export interface WalkEnd {
 }
 
 /**
- * One batch of a walk: its header is at `at` in `bytes` (the rest may not be there), it begins at `position` of the file. False ends the
+ * One batch of a walk: its header is at `at` in `bytes` (what follows only if the batch is small), it begins at `position` of the file. False ends the
  * walk before this batch.
  */
 export type VisitBatch = (bytes: Uint8Array, at: number, position: number, size: number) => boolean
@@ -106,7 +108,7 @@ class BatchWalk {
       if (problem !== null) return this.end('damage', position, problem)
       const size = batchBytes(buffer, at)
       const whole = at + size <= this.filled
-      if (!whole && request.checkCrc && at > 0) return this.fill(position)
+      if (!whole && at > 0 && (request.checkCrc || size <= SMALL_BATCH_BYTES)) return this.fill(position)
       if (!whole && request.checkCrc) return this.checkLarge(size)
       if (request.checkCrc && !crcMatches(buffer, at))
         return this.end('damage', position, 'a batch does not match its CRC')
@@ -152,7 +154,7 @@ export function walkHeadersNow(file: File, from: number, to: number, visit: Visi
   let begin = from
   let filled = 0
   while (position < to) {
-    const needed = Math.min(BATCH_HEADER_BYTES, to - position)
+    const needed = Math.min(SMALL_BATCH_BYTES, to - position)
     if (position + needed > begin + filled) {
       begin = position
       filled = file.readNow(begin, buffer.subarray(0, Math.min(buffer.length, to - begin)))

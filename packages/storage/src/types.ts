@@ -64,7 +64,7 @@ export interface ReadMemory {
 export interface BatchObserver {
   /** The state as of `endOffset`, from a snapshot; null: nothing is known there. False where it is damaged: `load` of another one follows. */
   load(snapshot: Uint8Array | null, endOffset: number): boolean
-  /** A batch that the log had already; its header is at `at`, the rest may not be there. */
+  /** A batch that the log had already; its header is at `at`, what follows is there only if the batch is at most 512 bytes long. */
   replay(bytes: Uint8Array, at: number): void
   /** A batch was appended; `nowMs` is wall time. */
   appended(bytes: Uint8Array, at: number, nowMs: number): void

@@ -116,9 +116,11 @@ export class ProducerStates {
   truncate(endOffset: number): boolean {
     this.abandoned()
     if (endOffset < this.undoLog.floor) {
+      // Where nobody is known, nobody was known below, or is forgotten: that needs no log, which may be long and of no such producers.
+      const unknown = this.table.size === 0
       this.table.clear()
-      this.undoLog = new UndoLog(this.undoLog.floor)
-      return false
+      this.undoLog = new UndoLog(endOffset)
+      return unknown
     }
     this.undoLog.undo(endOffset, (rows, row) => this.restore(rows, row))
     return true

@@ -249,6 +249,15 @@ describe('a truncation', () => {
     expect(states.size).toBe(0)
   })
 
+  test('of a log in which nobody is known needs no log, however far down it goes', () => {
+    const states = ProducerStates.load(new ProducerStates().snapshot(crc32c), 1000, crc32c)
+    states.appended(batch({ producerId: -1, baseOffset: 1000 }), NOW)
+    expect(states.truncate(10)).toBe(true)
+    states.appended(batch({ baseOffset: 10 }), NOW)
+    expect(states.truncate(10)).toBe(true)
+    expect(states.size).toBe(0)
+  })
+
   test('at the watermark needs nothing anew', () => {
     const states = following(six)
     states.settled(3)

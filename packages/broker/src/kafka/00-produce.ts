@@ -143,9 +143,10 @@ class ProduceRun extends Deadline {
 
   /** Called by the log in the midst of others' answers, which a failure here must not touch. */
   private answerTo(partition: ProducePartition): AppendAnswer {
-    return (error, baseOffset, logStart, logAppendTimeMs) => {
+    return (error, baseOffset, logStart, logAppendTimeMs, message) => {
       if (partition.answered) return
-      partition.error = error
+      if (message === undefined) partition.error = error
+      else partition.refuse(error, message)
       if (error === ErrorCode.NONE) {
         partition.baseOffset = baseOffset
         partition.logStart = logStart

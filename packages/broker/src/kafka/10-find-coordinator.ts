@@ -13,7 +13,8 @@ const TRANSACTION = 1
 
 /**
  * Who coordinates a group: the leader of the partition of `__consumer_offsets` that its id hashes to. The topic is made when it is first asked
- * for, and until it is there, as while its partition has no leader, clients are told to come back. Nobody coordinates transactions yet.
+ * for, and until it is there, as while its partition has no leader, clients are told to come back. Nobody coordinates transactions:
+ * that is said with the error that every client takes for final.
  */
 export function findCoordinatorHandler(services: Services): Handler<FindCoordinatorRequest, FindCoordinatorResponse> {
   return {
@@ -32,7 +33,7 @@ const NOT_ASKED = { nodeId: 0, host: '', port: 0, errorCode: ErrorCode.NONE, err
 
 function find({ broker, listener }: Services, keyType: number, key: string): Coordinator {
   if (keyType === TRANSACTION)
-    return missing(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, 'nobody coordinates transactions')
+    return missing(key, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'nobody coordinates transactions')
   if (keyType !== GROUP) return missing(key, ErrorCode.INVALID_REQUEST, `key type ${keyType} is not served`)
   const home = broker.groups.homeOf(key)
   if (home === null)

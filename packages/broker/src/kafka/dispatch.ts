@@ -18,6 +18,7 @@ import { apiVersionsHandler } from './18-api-versions.ts'
 import { createTopicsHandler } from './19-create-topics.ts'
 import { deleteTopicsHandler } from './20-delete-topics.ts'
 import { deleteRecordsHandler } from './21-delete-records.ts'
+import { initProducerIdHandler } from './22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './23-offset-for-leader-epoch.ts'
 import { describeConfigsHandler } from './32-describe-configs.ts'
 import { alterConfigsHandler } from './33-alter-configs.ts'
@@ -87,6 +88,7 @@ function handlersOf(services: Services): readonly Handler[] {
     createTopicsHandler(services),
     deleteTopicsHandler(services),
     deleteRecordsHandler(services),
+    initProducerIdHandler(services),
     offsetForLeaderEpochHandler(services),
     describeConfigsHandler(services),
     alterConfigsHandler(services),

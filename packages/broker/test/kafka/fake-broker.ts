@@ -13,6 +13,7 @@ import {
 } from '@millrace/records'
 import type { LogSlice, TimestampHit } from '@millrace/storage'
 import { BufferPool } from '../../src/kafka/buffer-pool.ts'
+import { ProducerIdBlocks } from '../../src/producer-id-blocks.ts'
 import type {
   AppendAnswer,
   BrokerConfig,
@@ -317,6 +318,8 @@ export class FakeController implements ControllerLink {
   controllerId = 2
   readonly brokerEpoch = 1
   readonly requests: ForwardRequest[] = []
+  /** The block of producer ids that it gives; null while it gives none. */
+  producerIds: { readonly first: number; readonly count: number } | null = null
   answer: (request: ForwardRequest) => { error: ErrorCode; body: Uint8Array | null } = () => ({
     error: ErrorCode.NOT_CONTROLLER,
     body: null,
@@ -336,7 +339,11 @@ export class FakeController implements ControllerLink {
   }
 
   allocateProducerIds(done: (error: ErrorCode, first: number, count: number) => void): void {
-    this.world.timers.after(1000, () => done(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, -1, 0))
+    const { producerIds } = this
+    this.world.timers.after(1000, () => {
+      if (producerIds === null) done(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, -1, 0)
+      else done(ErrorCode.NONE, producerIds.first, producerIds.count)
+    })
   }
 }
 
@@ -357,6 +364,7 @@ export class FakeBroker implements BrokerContext {
   readonly image = new FakeImage()
   readonly controller: FakeController
   groups: Groups = NO_GROUPS
+  readonly producerIds: ProducerIdBlocks
   /** What comes back is spoiled, so that whoever looks at it too late is found out. */
   readonly buffers: BufferPool
   private readonly local = new Map<string, FakeReplica>()
@@ -364,6 +372,7 @@ export class FakeBroker implements BrokerContext {
   constructor(world: World, properties: Readonly<Record<string, string>> = {}, change: Partial<BrokerConfig> = {}) {
     this.world = world
     this.controller = new FakeController(world)
+    this.producerIds = new ProducerIdBlocks(this.controller)
     this.buffers = new BufferPool(world.clock, { returned: (buffer) => buffer.fill(0xdd) })
     this.config = { ...defaults(properties), ...change }
     this.image.addBroker(1)

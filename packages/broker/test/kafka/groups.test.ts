@@ -429,11 +429,14 @@ describe('FindCoordinator', () => {
     ])
   })
 
-  test('says COORDINATOR_NOT_AVAILABLE while there is no topic or no leader, and for transactions', () => {
+  test('says COORDINATOR_NOT_AVAILABLE while there is no topic or no leader, and refuses transactions for good', () => {
     const { client } = setup()
     const none = { errorCode: ErrorCode.COORDINATOR_NOT_AVAILABLE, nodeId: -1, host: '', port: -1 }
     expect(client.ask(FindCoordinatorApi, 2, { key: 'g', keyType: 0, coordinatorKeys: [] })).toMatchObject(none)
-    expect(client.ask(FindCoordinatorApi, 2, { key: 'g', keyType: 1, coordinatorKeys: [] })).toMatchObject(none)
+    expect(client.ask(FindCoordinatorApi, 2, { key: 'g', keyType: 1, coordinatorKeys: [] })).toMatchObject({
+      ...none,
+      errorCode: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    })
     const leaderless = withLeader(-1).client
     expect(
       leaderless.ask(FindCoordinatorApi, 4, { key: '', keyType: 0, coordinatorKeys: ['g'] }).coordinators,
