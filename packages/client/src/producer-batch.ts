@@ -1,5 +1,6 @@
 import type { Codec } from '@millrace/base'
 import { compress, compressAsync, readRecords } from '@millrace/records'
+import type { BatchNumbers } from './producer-identity.ts'
 import { RecordBuffer, type RecordContent } from './record-buffer.ts'
 import type { ProducerRecord, SentRecord } from './records.ts'
 
@@ -22,7 +23,7 @@ export interface Accepted {
 /** What a record costs beside its bytes: its promise, its place in lists. */
 export const RECORD_OVERHEAD_BYTES = 128
 
-/** Records of one partition that travel together. Once sealed its bytes never change: a repeated batch is the same batch. */
+/** Records of one partition that travel together. Once sealed its bytes stay: a repeated batch is the same batch, unless it is renumbered. */
 export class ProducerBatch {
   /** When the first of its records was accepted. */
   readonly openedAt: number
@@ -35,6 +36,8 @@ export class ProducerBatch {
   /** How often it was sent without success. */
   failures = 0
   lastError: Error | null = null
+  /** What a repetition is recognised by, from when it first leaves; null without idempotence. */
+  numbers: BatchNumbers | null = null
   private readonly buffer: RecordBuffer
   private readonly waiters: Waiter[] = []
   private readonly places: number[] = []
@@ -79,10 +82,17 @@ export class ProducerBatch {
     return this.encoded
   }
 
+  /** It gets other numbers: the broker would take it for another batch now. */
+  renumber(): void {
+    this.numbers = null
+    this.encoded = null
+  }
+
   private async encode(codec: Codec): Promise<Uint8Array> {
-    if (codec === 'none') return this.buffer.plainBatch()
+    const { numbers } = this
+    if (codec === 'none') return this.buffer.plainBatch(numbers)
     const { section } = this.buffer
-    if (codec === 'lz4' || codec === 'snappy') return this.buffer.packedBatch(codec, compress(codec, section))
+    if (codec === 'lz4' || codec === 'snappy') return this.buffer.packedBatch(codec, compress(codec, section), numbers)
     const packed = await new Promise<Uint8Array>((resolve, reject) =>
       compressAsync(codec, section, undefined, (error, bytes) =>
         error === null || error === undefined
@@ -90,7 +100,7 @@ export class ProducerBatch {
           : reject(error instanceof Error ? error : new Error(`${codec} failed`)),
       ),
     )
-    return this.buffer.packedBatch(codec, packed)
+    return this.buffer.packedBatch(codec, packed, numbers)
   }
 
   /** Tells every record where it is. */

@@ -1,4 +1,5 @@
 import { type Accepted, ProducerBatch } from './producer-batch.ts'
+import type { Numbering } from './producer-identity.ts'
 
 export interface BatchRules {
   readonly lingerMs: number
@@ -23,14 +24,18 @@ export class PartitionQueue {
   lastLeader = -1
   /** Since when the topic has no such partition; null while it has. */
   goneSince: number | null = null
+  /** Null without idempotence. */
+  readonly numbering: Numbering | null
   private readonly rules: BatchRules
   private batches: ProducerBatch[] = []
   private capacity = FIRST_CAPACITY_BYTES
   /** Falls when the broker finds a batch too large. */
   private limit: number
 
-  constructor(topic: string, partition: number, rules: BatchRules) {
+  // oxlint-disable-next-line max-params -- a constructor that one place calls.
+  constructor(topic: string, partition: number, rules: BatchRules, numbering: Numbering | null) {
     this.topic = topic
+    this.numbering = numbering
     this.partition = partition
     this.rules = rules
     this.limit = rules.maxBatchBytes

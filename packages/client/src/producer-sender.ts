@@ -7,6 +7,7 @@ import { ConnectionError, KafkaError, mayRetry, TimeoutError } from './errors.ts
 import type { Flushes } from './flushes.ts'
 import { MetadataRefresher } from './metadata-refresher.ts'
 import type { Accepted, ProducerBatch } from './producer-batch.ts'
+import { Numbering, ProducerIdentity } from './producer-identity.ts'
 import { PartitionQueue } from './producer-queue.ts'
 import type { ProducerOptions } from './producer.ts'
 import { backoff } from './retry.ts'
@@ -47,6 +48,8 @@ export class ProducerSender {
   /** With acks 0: where the last batch went, since a refusal shows only in that connection's end. */
   private readonly unanswered = new Map<number, Connection>()
   private readonly refresher: MetadataRefresher
+  /** Null without idempotence. */
+  private readonly identity: ProducerIdentity | null
   private buffered = 0
   private immediate: NodeJS.Immediate | null = null
   private timer: NodeJS.Timeout | null = null
@@ -57,6 +60,7 @@ export class ProducerSender {
     this.options = options
     this.hooks = hooks
     this.pool = new ConnectionPool(cluster.options)
+    this.identity = options.idempotent ? new ProducerIdentity(cluster) : null
     this.refresher = new MetadataRefresher(cluster, () => this.refreshed())
   }
 
@@ -104,7 +108,9 @@ export class ProducerSender {
   private queue(topic: string, partition: number): PartitionQueue {
     let byPartition = this.queues.get(topic)
     if (byPartition === undefined) this.queues.set(topic, (byPartition = []))
-    return (byPartition[partition] ??= new PartitionQueue(topic, partition, this.options))
+    const { identity } = this
+    const numbering = (): Numbering | null => (identity === null ? null : new Numbering(identity))
+    return (byPartition[partition] ??= new PartitionQueue(topic, partition, this.options, numbering()))
   }
 
   private schedule(): void {
@@ -203,7 +209,9 @@ export class ProducerSender {
   private async request(leader: number, flights: readonly Flight[]): Promise<ReadonlyMap<string, PartitionAnswer>> {
     const { acks, compression, requestTimeoutMs } = this.options
     const topics = new Map<string, { index: number; records: Uint8Array }[]>()
+    const producerId = this.identity === null ? -1 : await this.identity.id()
     for (const { queue, batch } of flights) {
+      batch.numbers ??= queue.numbering?.numbers(producerId) ?? null
       const partitions = topics.get(queue.topic) ?? []
       topics.set(queue.topic, partitions)
       partitions.push({ index: queue.partition, records: await batch.seal(compression) })
@@ -245,9 +253,13 @@ export class ProducerSender {
     if (answer === undefined)
       return this.failed(flight, new ConnectionError('the broker left a partition out of its answer'))
     const code = answer.errorCode as ErrorCode
-    if (code === ErrorCode.NONE) return this.finish(batch, () => batch.settle(topic, partition, answer))
+    if (code === ErrorCode.NONE || code === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
+      queue.numbering?.written(batch.count)
+      return this.finish(batch, () => batch.settle(topic, partition, answer))
+    }
     const error = new KafkaError(code, `topic ${topic} partition ${partition}`, answer.errorMessage)
     const tooLarge = code === ErrorCode.MESSAGE_TOO_LARGE || code === ErrorCode.RECORD_LIST_TOO_LARGE
+    if (batch.numbers !== null && RENUMBERED.has(code)) return this.renumber(flight, error)
     if (tooLarge && batch.count > 1) return this.halve(flight)
     if (answer.recordErrors.length > 0) return this.sortOut(flight, answer.recordErrors, error)
     const news = this.cluster.moved(topic, partition, answer.currentLeader)
@@ -257,6 +269,7 @@ export class ProducerSender {
 
   /** A batch that the broker found too large goes on as its halves, and later ones are made smaller. */
   private halve({ queue, batch }: Flight): void {
+    giveUp(queue, batch)
     const indices = Array.from({ length: batch.count }, (_, at) => at)
     const half = Math.ceil(batch.count / 2)
     queue.shrink(batch.size)
@@ -268,6 +281,7 @@ export class ProducerSender {
     const reasons = new Map(
       refused.map(({ batchIndex, batchIndexErrorMessage }) => [batchIndex, batchIndexErrorMessage]),
     )
+    giveUp(queue, batch)
     const kept: number[] = []
     for (let at = 0; at < batch.count; at++) {
       const reason = reasons.get(at)
@@ -296,7 +310,22 @@ export class ProducerSender {
   }
 
   private failed({ queue, batch }: Flight, error: Error): void {
-    if (!mayRetry(error)) return this.finish(batch, () => batch.fail(error))
+    if (mayRetry(error)) return this.again({ queue, batch }, error)
+    if (error instanceof KafkaError) giveUp(queue, batch)
+    else queue.numbering?.lost()
+    this.finish(batch, () => batch.fail(error))
+  }
+
+  /** The broker lost what came before, or somebody else has the id: the batch is not written, and goes with other numbers. */
+  private renumber(flight: Flight, error: KafkaError): void {
+    const { numbering } = flight.queue
+    if (error.code === ErrorCode.INVALID_PRODUCER_EPOCH) numbering?.leave()
+    else numbering?.lost()
+    flight.batch.renumber()
+    this.again(flight, error)
+  }
+
+  private again({ queue, batch }: Flight, error: Error): void {
     queue.notBefore = performance.now() + this.backoff(batch.failures++)
     batch.lastError = error
     queue.putBack([batch])
@@ -305,6 +334,7 @@ export class ProducerSender {
 
   private expire(queue: PartitionQueue, now: number): void {
     for (const batch of queue.expired(now)) {
+      giveUp(queue, batch)
       const last = batch.lastError === null ? '' : `; the last try: ${batch.lastError.message}`
       const where = `topic ${queue.topic} partition ${queue.partition}`
       const error = new TimeoutError(
@@ -335,6 +365,18 @@ export class ProducerSender {
         queue.notBefore = Math.min(queue.notBefore, queue.lastLeader < 0 ? 0 : soon)
     if (this.active.size > 0) this.schedule()
   }
+}
+
+/** What the broker says to numbers that do not continue what it has. */
+const RENUMBERED: ReadonlySet<ErrorCode> = new Set([
+  ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCode.INVALID_PRODUCER_EPOCH,
+  ErrorCode.UNKNOWN_PRODUCER_ID,
+])
+
+/** The batch goes no more as it is. Where an earlier try may have written it, its numbers are not used again. */
+function giveUp({ numbering }: PartitionQueue, { numbers, failures }: ProducerBatch): void {
+  if (numbers !== null && failures > 0) numbering?.lost()
 }
 
 const UNKNOWN_PLACE = Object.freeze({

@@ -14,6 +14,11 @@ import { AllOutcomes, OneOutcome } from './send-outcomes.ts'
 export interface ProducerOptions {
   /** `all`: on every in-sync replica; 1: on the leader; 0: not awaited, so a loss shows nowhere. Default `all`. */
   readonly acks?: 'all' | 1 | 0
+  /**
+   * Whether a record that is sent again, because its answer was lost, is recognised by the broker and not written twice. Default: true with
+   * acks `all`, which it needs.
+   */
+  readonly idempotent?: boolean
   /** Default `none`. */
   readonly compression?: Codec
   /** How long a batch waits for company. Default 5 ms. */
@@ -39,7 +44,7 @@ export interface CloseOptions {
 }
 
 const MAX_SCRATCH_TEXT = 256
-const DEFAULTS: Required<ProducerOptions> = {
+const DEFAULTS: Required<Omit<ProducerOptions, 'idempotent'>> = {
   acks: 'all',
   compression: 'none',
   lingerMs: 5,
@@ -52,7 +57,7 @@ const DEFAULTS: Required<ProducerOptions> = {
 
 /**
  * Sends records. Batches by partition, at most one batch of a partition on its way, so that the order within a partition is the order
- * of `send` whatever is repeated. Without idempotence a retry may write a record twice.
+ * of `send` whatever is repeated, and unless `idempotent` is false nothing is written twice.
  */
 export class Producer implements AsyncDisposable {
   private readonly cluster: Cluster
@@ -76,8 +81,10 @@ export class Producer implements AsyncDisposable {
 
   constructor(cluster: Cluster, options: ProducerOptions = {}, whenClosed: () => void = () => undefined) {
     this.cluster = cluster
-    this.options = withDefaults(DEFAULTS, options)
+    const given = withDefaults(DEFAULTS, options)
+    this.options = { ...given, idempotent: given.idempotent ?? given.acks === 'all' }
     checkChoice('acks', this.options.acks, ['all', 1, 0])
+    checkChoice('idempotent', this.options.idempotent, this.options.acks === 'all' ? [true, false] : [false])
     checkChoice('compression', this.options.compression, ['none', 'gzip', 'snappy', 'lz4', 'zstd'])
     checkNumbers({ ...this.options }, 0, ['lingerMs', 'deliveryTimeoutMs'])
     checkNumbers({ ...this.options }, 1, ['batchBytes', 'maxBatchBytes', 'bufferBytes', 'requestTimeoutMs'])

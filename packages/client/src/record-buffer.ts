@@ -1,5 +1,6 @@
 import { BATCH_HEADER_BYTES, writeBatchHeader } from '@millrace/records'
 import type { Codec } from '@millrace/base'
+import type { BatchNumbers } from './producer-identity.ts'
 import { type Data, headerEntries, type ProducerHeaders } from './records.ts'
 
 /** What one record says beside its time. */
@@ -73,22 +74,23 @@ export class RecordBuffer {
   }
 
   /** The batch with its records uncompressed: these very bytes, so nothing may be appended afterwards. */
-  plainBatch(): Uint8Array {
+  plainBatch(numbers: BatchNumbers | null = null): Uint8Array {
     const batch = this.bytes.subarray(0, this.at)
-    writeBatchHeader(batch, this.header('none'))
+    writeBatchHeader(batch, this.header('none', numbers))
     return batch
   }
 
   /** A batch around the compressed records. */
-  packedBatch(codec: Codec, packed: Uint8Array): Uint8Array {
+  packedBatch(codec: Codec, packed: Uint8Array, numbers: BatchNumbers | null): Uint8Array {
     const batch = Buffer.allocUnsafeSlow(BATCH_HEADER_BYTES + packed.length)
     batch.set(packed, BATCH_HEADER_BYTES)
-    writeBatchHeader(batch, this.header(codec))
+    writeBatchHeader(batch, this.header(codec, numbers))
     return batch
   }
 
-  private header(codec: Codec): Parameters<typeof writeBatchHeader>[1] {
+  private header(codec: Codec, numbers: BatchNumbers | null): Parameters<typeof writeBatchHeader>[1] {
     return {
+      ...numbers,
       codec,
       lastOffsetDelta: this.records - 1,
       recordCount: this.records,

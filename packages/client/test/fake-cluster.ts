@@ -6,6 +6,7 @@ import {
   decodeRequest,
   encodeResponse,
   FetchApi,
+  InitProducerIdApi,
   ListOffsetsApi,
   MetadataApi,
   ProduceApi,
@@ -70,6 +71,7 @@ export class FakeCluster implements AsyncDisposable {
   private readonly scripts: { readonly key: number; readonly script: Script; left: number }[] = []
   private readonly clients: Client[] = []
   private ids = 0
+  private producers = 0
 
   static async start(brokers = 1): Promise<FakeCluster> {
     const cluster = new FakeCluster()
@@ -108,6 +110,11 @@ export class FakeCluster implements AsyncDisposable {
   /** The next `times` requests of this API go to the script. */
   script<Q, R>(api: Api<Q, R>, script: (asked: Asked<Q>) => Promise<Reply<R>> | Reply<R>, times = 1): void {
     this.scripts.push({ key: api.key, script: script as Script, left: times })
+  }
+
+  /** All requests are answered honestly from now on. */
+  forgetScripts(): void {
+    this.scripts.length = 0
   }
 
   count(api: Api): number {
@@ -203,6 +210,8 @@ export class FakeCluster implements AsyncDisposable {
     if (api.key === MetadataApi.key) return this.metadata(request as MetadataRequest)
     if (api.key === ProduceApi.key) return this.produce(request as ProduceRequest, broker)
     if (api.key === FetchApi.key) return this.fetch(request as FetchRequest, broker)
+    if (api.key === InitProducerIdApi.key)
+      return { throttleTimeMs: 0, errorCode: 0, producerId: 1000 + this.producers++, producerEpoch: 0 }
     if (api.key === ListOffsetsApi.key) return this.listOffsets(request as ListOffsetsRequest)
     throw new Error(`the test gives no answer to ${api.name}`)
   }
