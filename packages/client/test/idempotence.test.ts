@@ -116,7 +116,7 @@ describe('an idempotent producer', () => {
 
   it('begins a new epoch after a batch that was given up and may be written', async () => {
     await using cluster = await started()
-    const producer = cluster.client().producer({ lingerMs: 0, deliveryTimeoutMs: 150 })
+    const producer = cluster.client().producer({ lingerMs: 0, deliveryTimeoutMs: 1_000 })
     await producer.sendAll(ofT(['a']))
     cluster.script(ProduceApi, () => 'close', 1000)
     await expect(producer.sendAll(ofT(['b']))).rejects.toThrow('1 of 1 records')
