@@ -1,7 +1,7 @@
 // One connection to one node, with nothing of a client's cleverness: a request goes to whom it is sent, and every answer is looked at.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { ZERO_UUID } from '@millrace/base'
+import { ZERO_UUID, LONG_MAX } from '@millrace/base'
 import {
   type Api,
   DescribeQuorumApi,
@@ -136,7 +136,7 @@ export class Wire {
       transactionalId: null,
       acks,
       timeoutMs,
-      topicData: [{ name: topic, partitionData: [{ index: partition, records }] }],
+      topicData: [{ name: topic, topicId: ZERO_UUID, partitionData: [{ index: partition, records }] }],
     }
     if (acks === 0) {
       this.socket.write(Buffer.concat(encodeRequest(ProduceApi, 9, this.next++, 'wire', request)))
@@ -152,10 +152,20 @@ export class Wire {
     offset: number,
     options: { partition?: number; waitMs?: number } = {},
   ): Promise<FetchAnswer> {
-    const partition = { partition: options.partition ?? 0, currentLeaderEpoch: -1, fetchOffset: offset }
+    const partition = {
+      partition: options.partition ?? 0,
+      currentLeaderEpoch: -1,
+      fetchOffset: offset,
+      lastFetchedEpoch: -1,
+      logStartOffset: -1,
+      partitionMaxBytes: 50_000_000,
+      replicaDirectoryId: ZERO_UUID,
+      highWatermark: LONG_MAX,
+    }
     const answer = await this.ask(FetchApi, 11, {
       clusterId: null,
       replicaId: -1,
+      replicaState: { replicaId: -1, replicaEpoch: -1 },
       maxWaitMs: options.waitMs ?? 100,
       minBytes: 1,
       maxBytes: 50_000_000,
@@ -165,7 +175,8 @@ export class Wire {
       topics: [
         {
           topic,
-          partitions: [{ ...partition, lastFetchedEpoch: -1, logStartOffset: -1, partitionMaxBytes: 50_000_000 }],
+          topicId: ZERO_UUID,
+          partitions: [partition],
         },
       ],
       forgottenTopicsData: [],

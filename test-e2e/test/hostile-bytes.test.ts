@@ -1,4 +1,5 @@
 // Bytes that no honest client or node sends, at both ports of a real process, while an honest client works.
+import { LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { connect as connectHttp2, constants as http2 } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -170,7 +171,7 @@ describe('at the port of the clients', () => {
         transactionalId: null,
         acks: -1,
         timeoutMs: 1_000,
-        topicData: [{ name: TOPIC, partitionData: [{ index: 0, records: batch }] }],
+        topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: [{ index: 0, records: batch }] }],
       }),
     )
     return answer.responses[0]?.partitionResponses[0]?.errorCode ?? -1
@@ -256,6 +257,7 @@ describe('at the port of the clients', () => {
       wire.ask(FetchApi, 11, {
         clusterId: null,
         replicaId: -1,
+        replicaState: { replicaId: -1, replicaEpoch: -1 },
         maxWaitMs: 0,
         minBytes: 1,
         maxBytes: 2 ** 31 - 1,
@@ -265,6 +267,7 @@ describe('at the port of the clients', () => {
         topics: [
           {
             topic: TOPIC,
+            topicId: ZERO_UUID,
             partitions: [
               {
                 partition: 0,
@@ -273,6 +276,8 @@ describe('at the port of the clients', () => {
                 lastFetchedEpoch: -1,
                 logStartOffset: -1,
                 partitionMaxBytes: 2 ** 31 - 1,
+                replicaDirectoryId: ZERO_UUID,
+                highWatermark: LONG_MAX,
               },
             ],
           },

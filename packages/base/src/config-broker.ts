@@ -140,6 +140,11 @@ const OWN: Readonly<Record<string, Declared>> = {
   'log.dir': [list, '/tmp/millrace', 'The folder of the partition logs, when log.dirs is not given.'],
   'log.dirs': [list, null, 'The folders of the partition logs, with commas between.'],
   'log.retention.check.interval.ms': [long({ min: 1 }), '300000', 'How often old segments are looked for.'],
+  'max.incremental.fetch.session.cache.slots': [
+    int({ min: 0 }),
+    '1000',
+    'The most fetch sessions that are kept for clients; who gets none names all partitions in each fetch.',
+  ],
   'metadata.log.dir': [text, null, 'The folder of the controller log. Without it: the first of the log folders.'],
   'metadata.log.max.record.bytes.between.snapshots': [
     long({ min: 1 }),
@@ -188,6 +193,11 @@ const OWN: Readonly<Record<string, Declared>> = {
     long({ min: 1 }),
     '30000',
     'A follower that has not caught up for this long leaves the in-sync replicas.',
+  ],
+  'replica.selector.class': [
+    oneOf('org.apache.kafka.common.replica.LeaderSelector', 'org.apache.kafka.common.replica.RackAwareReplicaSelector'),
+    null,
+    'Who serves consumers. With RackAwareReplicaSelector, a consumer with client.rack reads from an in-sync replica whose broker.rack is the same.',
   ],
   'socket.request.max.bytes': [int({ min: 1 }), '104857600', 'The largest request that a client may send.'],
 }

@@ -1,5 +1,6 @@
 // What the listener itself costs: frames in, checks, dispatch, answers out, on a fake log that keeps nothing. Prints one line per
 // case: requests and partitions per second, bytes per second, and CPU seconds per GB of records.
+import { LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { encodeRequest, FetchApi, ProduceApi } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
 import { encodeBatch } from '@millrace/records'
@@ -68,7 +69,11 @@ function produce(partitions: number, bytes: number, codec: 'none' | 'gzip', reco
     acks: 1,
     timeoutMs: 1000,
     topicData: [
-      { name: 'bench', partitionData: Array.from({ length: partitions }, (_, index) => ({ index, records })) },
+      {
+        name: 'bench',
+        topicId: ZERO_UUID,
+        partitionData: Array.from({ length: partitions }, (_, index) => ({ index, records })),
+      },
     ],
   })
   report(
@@ -101,6 +106,7 @@ function fetch(partitions: number, bytes: number): void {
   const request = frame(FetchApi as never, 12, {
     clusterId: null,
     replicaId: -1,
+    replicaState: { replicaId: -1, replicaEpoch: -1 },
     maxWaitMs: 500,
     minBytes: 1,
     maxBytes: 1 << 30,
@@ -110,6 +116,7 @@ function fetch(partitions: number, bytes: number): void {
     topics: [
       {
         topic: 'bench',
+        topicId: ZERO_UUID,
         partitions: Array.from({ length: partitions }, (_, partition) => ({
           partition,
           currentLeaderEpoch: -1,
@@ -117,6 +124,8 @@ function fetch(partitions: number, bytes: number): void {
           lastFetchedEpoch: -1,
           logStartOffset: -1,
           partitionMaxBytes: 1 << 20,
+          replicaDirectoryId: ZERO_UUID,
+          highWatermark: LONG_MAX,
         })),
       },
     ],

@@ -19,6 +19,7 @@ import { GroupCoordinator, type GroupCoordinatorHost } from './groups/coordinato
 import type { CollectedChanges } from './image-changes.ts'
 import type { BrokerInspection } from './inspection.ts'
 import { BufferPool } from './kafka/buffer-pool.ts'
+import { FetchSessions, sessionSlots } from './kafka/fetch-sessions.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metrics.ts'
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
@@ -125,6 +126,7 @@ class BrokerNode
     const { membership, set, groups } = this
     const buffers = new BufferPool(world.clock)
     const producerIds = new ProducerIdBlocks(membership)
+    const fetchSessions = new FetchSessions(world, sessionSlots(config.properties))
     this.context = {
       world,
       config,
@@ -134,6 +136,7 @@ class BrokerNode
       groups,
       producerIds,
       buffers,
+      fetchSessions,
     }
     this.turn.stage(() => this.work.write())
     this.turn.stage(() => this.membership.alters.flush())

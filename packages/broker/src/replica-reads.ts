@@ -1,10 +1,10 @@
 import { type Done, ErrorCode, type IoError, type Logger } from '@millrace/base'
-import type { LogSlice, TimestampHit } from '@millrace/storage'
+import type { EpochEnd, LogSlice, TimestampHit } from '@millrace/storage'
 import type { BrokerCounters } from './metrics.ts'
 import type { BrokerReplica } from './replica.ts'
-import type { FetchState, OffsetAnswer, ReadLimits } from './seams.ts'
+import type { FetchState, OffsetAnswer, ReadLimits, ReplicaSelector } from './seams.ts'
 
-/** How clients read from a leader: never at or above the watermark, and only under the epoch that they expect. */
+/** How clients read from a replica: never at or above its watermark, and only under the epoch that they expect. */
 export class ReplicaReads {
   private readonly counters: BrokerCounters
   private readonly log: Logger
@@ -14,18 +14,32 @@ export class ReplicaReads {
     this.log = log
   }
 
+  /** In the order in which Kafka looks: the fences, where else to read, whether the logs part, the range. */
   fetchState(replica: BrokerReplica, offset: number, limits: ReadLimits): FetchState {
     const { machine, log } = replica
-    const error = readError(replica, limits.currentLeaderEpoch)
+    const error = readError(replica, limits.currentLeaderEpoch, limits.leaderOnly)
     if (error !== ErrorCode.NONE) return unreadable(error)
     const { highWatermark, logStart } = machine
-    if (offset < logStart || offset > log.endOffset) return unreadable(ErrorCode.OFFSET_OUT_OF_RANGE)
+    const preferredReplica = preferred(replica, offset, limits.selector)
+    const elsewhere = preferredReplica >= 0
+    const { lastFetchedEpoch = -1 } = limits
+    let diverging: EpochEnd | null = null
+    if (!elsewhere && lastFetchedEpoch >= 0) {
+      const ending = this.epochEnd(replica, lastFetchedEpoch, -1, limits.leaderOnly)
+      if (ending.endOffset < 0 || offset < logStart) return unreadable(ErrorCode.OFFSET_OUT_OF_RANGE)
+      if (ending.epoch < lastFetchedEpoch || ending.endOffset < offset)
+        diverging = { epoch: ending.epoch, endOffset: ending.endOffset }
+    }
+    const idle = elsewhere || diverging !== null
+    if (!idle && (offset < logStart || offset > log.endOffset)) return unreadable(ErrorCode.OFFSET_OUT_OF_RANGE)
     return {
       error,
       highWatermark,
       lastStableOffset: highWatermark,
       logStart,
-      availableBytes: offset >= highWatermark ? 0 : estimatedBytes(replica, highWatermark - offset),
+      availableBytes: idle || offset >= highWatermark ? 0 : estimatedBytes(replica, highWatermark - offset),
+      diverging,
+      preferredReplica,
     }
   }
 
@@ -70,7 +84,9 @@ export class ReplicaReads {
       const now = failure === null ? readError(replica, currentLeaderEpoch) : ErrorCode.KAFKA_STORAGE_ERROR
       if (failure !== null) this.readFailed(replica, failure)
       if (now !== ErrorCode.NONE) return done(now, null)
-      done(now, hit !== null && hit.offset < replica.machine.highWatermark ? hit : null)
+      if (hit !== null && hit.offset < replica.machine.highWatermark) return done(now, hit)
+      // What a new leader holds above its watermark may be committed already: whether nothing is that young is not known yet.
+      done(replica.machine.latestKnown ? now : ErrorCode.OFFSET_NOT_AVAILABLE, null)
     })
   }
 
@@ -78,13 +94,17 @@ export class ReplicaReads {
     replica: BrokerReplica,
     epoch: number,
     currentLeaderEpoch: number,
+    leaderOnly = true,
   ): { readonly error: ErrorCode; readonly epoch: number; readonly endOffset: number } {
-    const error = readError(replica, currentLeaderEpoch)
+    const error = readError(replica, currentLeaderEpoch, leaderOnly)
     if (error !== ErrorCode.NONE) return { error, epoch: -1, endOffset: -1 }
     const { machine, log } = replica
-    if (epoch === machine.leaderEpoch) return { error, epoch, endOffset: log.endOffset }
-    const found = epoch > machine.leaderEpoch ? null : log.epochEnd(epoch)
-    return { error, epoch: found?.epoch ?? -1, endOffset: found?.endOffset ?? -1 }
+    // An epoch that wrote nothing yet is the leader's all the same.
+    const newest = machine.role === 'leader' ? machine.leaderEpoch : log.lastEpoch
+    if (epoch < 0 || epoch > newest) return { error, epoch: -1, endOffset: -1 }
+    if (epoch === newest) return { error, epoch, endOffset: log.endOffset }
+    // What an epoch wrote before the log's start is gone, so it ends there: a reader that stands at the start has missed nothing.
+    return { error, ...(log.epochEnd(epoch) ?? { epoch, endOffset: log.logStart }) }
   }
 
   private readFailed(replica: BrokerReplica, error: IoError): void {
@@ -92,17 +112,30 @@ export class ReplicaReads {
   }
 }
 
-/** The fences of a read: not the leader here (6), or not under the epoch that the reader expects (74, 75). */
-export function readError(replica: BrokerReplica, currentLeaderEpoch: number): ErrorCode {
-  const error = replica.leaderError()
-  if (error !== ErrorCode.NONE || currentLeaderEpoch === -1) return error
-  const { leaderEpoch } = replica.machine
-  if (currentLeaderEpoch < leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH
-  return currentLeaderEpoch > leaderEpoch ? ErrorCode.UNKNOWN_LEADER_EPOCH : ErrorCode.NONE
+/** The fences of a read: not served here, not under the epoch that the reader expects (74, 75), not the leader (6). */
+export function readError(replica: BrokerReplica, currentLeaderEpoch: number, leaderOnly = true): ErrorCode {
+  const error = replica.serviceError()
+  if (error !== ErrorCode.NONE) return error
+  const { leaderEpoch, role } = replica.machine
+  if (currentLeaderEpoch !== -1 && currentLeaderEpoch < leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH
+  if (currentLeaderEpoch > leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
+  return leaderOnly && role !== 'leader' ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE
 }
 
+/** Of the followers that have the offset, the one that the selector sends the reader to; -1: this leader serves. */
+function preferred({ machine }: BrokerReplica, offset: number, selector: ReplicaSelector | null | undefined): number {
+  if (selector === null || selector === undefined || machine.role !== 'leader') return -1
+  return selector.choose(
+    machine.followers.filter(
+      ({ inSync, durableEnd, logStart }) => inSync && durableEnd >= offset && logStart <= offset,
+    ),
+  )
+}
+
+const NOTHING_TO_READ = { availableBytes: 0, diverging: null, preferredReplica: -1 } as const
+
 function unreadable(error: ErrorCode): FetchState {
-  return { error, highWatermark: -1, lastStableOffset: -1, logStart: -1, availableBytes: 0 }
+  return { error, highWatermark: -1, lastStableOffset: -1, logStart: -1, ...NOTHING_TO_READ }
 }
 
 /** From the average size of a record in this log: enough to decide whether `min.bytes` may be there. */

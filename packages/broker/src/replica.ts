@@ -189,9 +189,14 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
 
   /** NONE when clients may be served by this replica as leader. */
   leaderError(): ErrorCode {
-    if (!this.host.serving()) return ErrorCode.NOT_LEADER_OR_FOLLOWER
-    if (this.ended !== ErrorCode.NONE) return this.ended
+    const error = this.serviceError()
+    if (error !== ErrorCode.NONE) return error
     return this.machine.role === 'leader' ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
+  }
+
+  /** NONE when this replica is in service, whatever its role. */
+  serviceError(): ErrorCode {
+    return this.host.serving() ? this.ended : ErrorCode.NOT_LEADER_OR_FOLLOWER
   }
 
   /** Why an append would be refused now, or NONE. */
@@ -224,12 +229,14 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   /** The committed metadata as far as this replica needs it. */
   update(image: PartitionImage, state: PartitionState, brokers: ReadonlyMap<number, BrokerState>): void {
     this.image = image
+    const before = this.machine.leaderEpoch
     this.step({ kind: 'metadata', state, brokers })
     this.host.follows(this)
     if (this.machine.role !== 'leader') this.failProduces(ErrorCode.NOT_LEADER_OR_FOLLOWER)
     this.pruneSessions()
     const epoch = this.machine.role === 'leader' ? this.machine.leaderEpoch : -1
     if (epoch !== this.shownEpoch) this.leadershipChanged(epoch)
+    else if (this.machine.leaderEpoch !== before) this.touch()
   }
 
   durable(end: number, generation: number): void {

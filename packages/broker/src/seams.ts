@@ -1,9 +1,10 @@
 import type { Address, Done, ErrorCode, Uuid, World } from '@millrace/base'
 import type { GroupRequest, GroupView, Reply } from '@millrace/groups'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
-import type { FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
+import type { EpochEnd, FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
 import type { BufferPool } from './kafka/buffer-pool.ts'
 import type { ProducerIdBlocks } from './producer-id-blocks.ts'
+import type { FetchSessions } from './kafka/fetch-sessions.ts'
 
 /** How a broker is set up. Values are already validated; times in milliseconds. */
 export interface BrokerConfig {
@@ -53,8 +54,14 @@ export interface ReadLimits {
   readonly maxBytes: number
   /** The fetcher's idea of the leader epoch; -1 skips the check. */
   readonly currentLeaderEpoch: number
+  /** The epoch of the last record that the fetcher has; -1 when it does not say. Then its log is held against this one. */
+  readonly lastFetchedEpoch?: number
   /** 0 read uncommitted, 1 read committed. */
   readonly isolation: 0 | 1
+  /** Unless false only the leader answers, else any replica below its own watermark. */
+  readonly leaderOnly?: boolean
+  /** Where the leader sends the fetcher instead of answering. */
+  readonly selector?: ReplicaSelector | null
   /** Where to the records are read; memory of their own unless given. */
   readonly memory?: ReadMemory
 }
@@ -65,6 +72,20 @@ export interface OffsetAnswer {
   readonly leaderEpoch: number
 }
 
+/** A follower in the ISR, as far as its leader knows it. */
+export interface InSyncFollower {
+  readonly brokerId: number
+  /** Up to where it has acknowledged; -1 when it has not said. */
+  readonly durableEnd: number
+  readonly logStart: number
+}
+
+/** Chooses among those that may serve a fetch (KIP-392). */
+export interface ReplicaSelector {
+  /** The broker of a follower to read from; -1: the leader. */
+  choose(followers: readonly InSyncFollower[]): number
+}
+
 /** Where a partition stands for a consumer. `error` is 0 when the other fields count. */
 export interface FetchState {
   readonly error: ErrorCode
@@ -73,6 +94,10 @@ export interface FetchState {
   readonly logStart: number
   /** Bytes that could be served from the offset on, an estimate that is 0 only when nothing can be. */
   readonly availableBytes: number
+  /** Where this log and the fetcher's part; then nothing is available. */
+  readonly diverging: EpochEnd | null
+  /** The broker to fetch from instead, of an in-sync replica that has the offset; then nothing is available. -1: none. */
+  readonly preferredReplica: number
 }
 
 /**
@@ -199,6 +224,8 @@ export interface BrokerContext {
   readonly producerIds: ProducerIdBlocks
   /** What all listeners of the node read records into. */
   readonly buffers: BufferPool
+  /** The fetch sessions of the node's clients. */
+  readonly fetchSessions: FetchSessions
 }
 
 export type { PartitionImage }

@@ -1,5 +1,13 @@
 import { type Address, ErrorCode } from '@millrace/base'
-import { type Api, ApiVersionsApi, decodeResponse, encodeRequest, responseCorrelationId } from '@millrace/protocol'
+import {
+  type Api,
+  ApiVersionsApi,
+  decodeResponse,
+  encodeRequest,
+  FetchApi,
+  ProduceApi,
+  responseCorrelationId,
+} from '@millrace/protocol'
 import { connect, type Socket } from 'node:net'
 import { addressText } from './address.ts'
 import { ClosedError, ConnectionError, KafkaError, ProtocolError, TimeoutError } from './errors.ts'
@@ -24,6 +32,11 @@ interface Waiting {
 
 type VersionRange = readonly [min: number, max: number]
 
+/** The last versions that name topics by name, as this client does. */
+const NAMES_TOPICS_UNTIL: ReadonlyMap<number, number> = new Map([
+  [FetchApi.key, 12],
+  [ProduceApi.key, 12],
+])
 const SOFTWARE = { clientSoftwareName: 'millrace-ts', clientSoftwareVersion: '0.1.0' }
 /** A peer that vanished without a word is noticed after this long, even where no request waits. */
 const KEEP_ALIVE_MS = 30_000
@@ -62,7 +75,8 @@ export class Connection {
   /** The version of an API that both sides know best. Throws `KafkaError` UNSUPPORTED_VERSION when there is none. */
   version(api: Api): number {
     const range = this.versions.get(api.key)
-    const version = Math.min(api.versions[1], range?.[1] ?? -1)
+    const most = NAMES_TOPICS_UNTIL.get(api.key) ?? api.versions[1]
+    const version = Math.min(most, range?.[1] ?? -1)
     if (range === undefined || version < Math.max(api.versions[0], range[0]))
       throw new KafkaError(
         ErrorCode.UNSUPPORTED_VERSION,

@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { FetchApi, type FetchRequest, type FetchResponse } from '@millrace/protocol'
 import { extentOf } from './batch-reader.ts'
 import type { Cluster } from './cluster.ts'
@@ -205,6 +205,7 @@ export class Fetcher {
     return {
       clusterId: null,
       replicaId: -1,
+      replicaState: { replicaId: -1, replicaEpoch: -1 },
       maxWaitMs: this.rules.maxWaitMs,
       minBytes: this.rules.minBytes,
       maxBytes,
@@ -215,6 +216,7 @@ export class Fetcher {
       rackId: '',
       topics: [...byTopic].map(([topic, ofTopic]) => ({
         topic,
+        topicId: ZERO_UUID,
         partitions: ofTopic.map(({ partition, next }) => ({
           partition,
           // A leader that was voted out and does not know it yet must not answer: its log may end before our position.
@@ -223,6 +225,8 @@ export class Fetcher {
           lastFetchedEpoch: -1,
           logStartOffset: -1,
           partitionMaxBytes: Math.min(this.rules.maxPartitionBytes, maxBytes),
+          replicaDirectoryId: ZERO_UUID,
+          highWatermark: LONG_MAX,
         })),
       })),
     }

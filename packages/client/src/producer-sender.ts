@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { ProduceApi, type ProduceRequest, type ProduceResponse } from '@millrace/protocol'
 import { type Cluster, UNKNOWN_TOPIC_PATIENCE_MS } from './cluster.ts'
 import type { Connection } from './connection.ts'
@@ -220,7 +220,7 @@ export class ProducerSender {
       transactionalId: null,
       acks: acks === 'all' ? -1 : acks,
       timeoutMs: requestTimeoutMs,
-      topicData: [...topics].map(([name, partitionData]) => ({ name, partitionData })),
+      topicData: [...topics].map(([name, partitionData]) => ({ name, topicId: ZERO_UUID, partitionData })),
     }
     const connection = await this.cluster.broker(this.pool, leader)
     if (acks === 0) return this.sendUnanswered(leader, connection, request)
@@ -242,6 +242,7 @@ export class ProducerSender {
     return byFlight({
       responses: request.topicData.map(({ name, partitionData }) => ({
         name,
+        topicId: ZERO_UUID,
         partitionResponses: partitionData.map(({ index }) => ({ ...UNKNOWN_PLACE, index })),
       })),
     })

@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { FetchApi, ListOffsetsApi, MetadataApi } from '@millrace/protocol'
 import { encodeBatch, encodeMarker } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
@@ -508,7 +508,8 @@ describe('a consumer in trouble', () => {
         throttleTimeMs: 0,
         errorCode: 0,
         sessionId: 0,
-        responses: [{ topic: TOPIC, partitions: [{ ...fetched(0, 0), records }] }],
+        nodeEndpoints: [],
+        responses: [{ topic: TOPIC, topicId: ZERO_UUID, partitions: [{ ...fetched(0, 0), records }] }],
       }),
       100,
     )
@@ -524,7 +525,7 @@ describe('a consumer in trouble', () => {
     fill(cluster, 1, 5)
     cluster.script(FetchApi, async ({ request, broker }) => {
       const answer = await cluster.fetch(request, broker)
-      const more = { topic: 'other', partitions: [fetched(9, ErrorCode.OFFSET_OUT_OF_RANGE)] }
+      const more = { topic: 'other', topicId: ZERO_UUID, partitions: [fetched(9, ErrorCode.OFFSET_OUT_OF_RANGE)] }
       return { ...answer, responses: [more, ...answer.responses] }
     })
     expect((await readAll(cluster.client().consumer(END))).map(text)).toEqual(numbered(5))

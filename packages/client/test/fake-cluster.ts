@@ -251,8 +251,9 @@ export class FakeCluster implements AsyncDisposable {
 
   produce({ acks, topicData }: ProduceRequest, broker: number): ProduceResponse | 'silence' | 'close' {
     let refused = false
-    const responses = topicData.map(({ name, partitionData }) => ({
+    const responses = topicData.map(({ name, topicId, partitionData }) => ({
       name,
+      topicId,
       partitionResponses: partitionData.map(({ index, records }) => {
         const known = this.topics.get(name)?.partitions[index]
         if (known === undefined) return produced(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -281,8 +282,9 @@ export class FakeCluster implements AsyncDisposable {
   private fetchNow(request: FetchRequest, broker: number): FetchResponse {
     let room = request.maxBytes
     let first = true
-    const responses = request.topics.map(({ topic, partitions }) => ({
+    const responses = request.topics.map(({ topic, topicId, partitions }) => ({
       topic,
+      topicId,
       partitions: partitions.map(({ partition, fetchOffset, currentLeaderEpoch, partitionMaxBytes }) => {
         const log = this.topics.get(topic)?.partitions[partition]
         if (log === undefined) return fetched(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -306,7 +308,7 @@ export class FakeCluster implements AsyncDisposable {
         return { ...fetched(partition, 0), highWatermark: endOf(log), records: Buffer.concat(records) }
       }),
     }))
-    return { throttleTimeMs: 0, errorCode: 0, sessionId: 0, responses }
+    return { throttleTimeMs: 0, errorCode: 0, sessionId: 0, responses, nodeEndpoints: [] }
   }
 
   private listOffsets({ topics }: ListOffsetsRequest): ListOffsetsResponse {
@@ -392,8 +394,9 @@ export function answerAll(
   return {
     throttleTimeMs: 0,
     nodeEndpoints: [],
-    responses: request.topicData.map(({ name, partitionData }) => ({
+    responses: request.topicData.map(({ name, topicId, partitionData }) => ({
       name,
+      topicId,
       partitionResponses: partitionData.map(({ index, records }) => answer(name, index, records ?? new Uint8Array())),
     })),
   }

@@ -1,5 +1,6 @@
 // What the two hot messages cost: `node packages/protocol/bench/frames.ts [SECONDS]`. MB/s counts the whole frame, record bytes included,
 // which both directions move by reference.
+import { ZERO_UUID } from '@millrace/base'
 import { performance } from 'node:perf_hooks'
 import {
   decodeRequest,
@@ -19,16 +20,20 @@ const produce: ProduceRequest = {
   transactionalId: null,
   acks: -1,
   timeoutMs: 30_000,
-  topicData: [{ name: 'orders', partitionData: [0, 1, 2, 3, 4, 5].map((index) => ({ index, records })) }],
+  topicData: [
+    { name: 'orders', topicId: ZERO_UUID, partitionData: [0, 1, 2, 3, 4, 5].map((index) => ({ index, records })) },
+  ],
 }
 
 const fetched: FetchResponse = {
   throttleTimeMs: 0,
   errorCode: 0,
   sessionId: 0,
+  nodeEndpoints: [],
   responses: [
     {
       topic: 'orders',
+      topicId: ZERO_UUID,
       partitions: [0, 1, 2, 3, 4, 5].map((partitionIndex) => ({
         partitionIndex,
         errorCode: 0,

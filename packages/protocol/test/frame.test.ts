@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { DecodeError, EncodeError } from '@millrace/schema'
 import { describe, expect, test } from 'vitest'
 import {
@@ -54,10 +54,10 @@ describe('a request header', () => {
   test('of an unknown API or an unserved version is refused', () => {
     expect(() => decodeRequest(hex('0004 0000 00000001 ffff'))).toThrow('no API has the key 4')
     expect(() => decodeRequest(hex('ffff 0000 00000001 ffff'))).toThrow(DecodeError)
-    expect(() => decodeRequest(hex('0001 000d 00000001 ffff 00'))).toThrow(
-      'Fetch is served from version 4 to 12, not 13',
+    expect(() => decodeRequest(hex('0001 0013 00000001 ffff 00'))).toThrow(
+      'Fetch is served from version 4 to 18, not 19',
     )
-    expect(() => decodeRequest(hex('0000 0002 00000001 ffff'))).toThrow('Produce is served from version 3 to 12, not 2')
+    expect(() => decodeRequest(hex('0000 0002 00000001 ffff'))).toThrow('Produce is served from version 3 to 13, not 2')
     expect(() => decodeRequest(hex('000c ffff 00000001 ffff'))).toThrow(DecodeError)
   })
 
@@ -115,7 +115,8 @@ describe('a response', () => {
     throttleTimeMs: 0,
     errorCode: 0,
     sessionId: 0,
-    responses: [{ topic: 't', partitions: [partition, partition] }],
+    responses: [{ topic: 't', topicId: ZERO_UUID, partitions: [partition, partition] }],
+    nodeEndpoints: [],
   }
 
   test('moves record bytes by reference and counts them in its length', () => {
@@ -136,11 +137,11 @@ describe('a response', () => {
 
   test('refuses to drop what something depends on', () => {
     const diverging = { ...partition, divergingEpoch: { epoch: 1, endOffset: 5 } }
-    const value = { ...fetched, responses: [{ topic: 't', partitions: [diverging] }] }
+    const value = { ...fetched, responses: [{ topic: 't', topicId: ZERO_UUID, partitions: [diverging] }] }
     expect(() => encodeResponse(FetchApi, 11, 5, value)).toThrow(
       'responses[0].partitions[0].divergingEpoch: this version lacks the field',
     )
-    expect(() => encodeResponse(FetchApi, 13, 5, fetched)).toThrow(EncodeError)
+    expect(() => encodeResponse(FetchApi, 19, 5, fetched)).toThrow(EncodeError)
   })
 
   test('that is cut short or too long is refused by a client', () => {
@@ -157,7 +158,7 @@ test('the records of a decoded request are views of its frame', () => {
     transactionalId: null,
     acks: -1,
     timeoutMs: 1,
-    topicData: [{ name: 't', partitionData: [{ index: 0, records }] }],
+    topicData: [{ name: 't', topicId: ZERO_UUID, partitionData: [{ index: 0, records }] }],
   }
   const frame = Buffer.concat(encodeRequest(ProduceApi, 9, 1, null, request)).subarray(4)
   const { value } = decodeRequest(frame)

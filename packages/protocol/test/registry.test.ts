@@ -11,8 +11,8 @@ import {
 test('the advertised ranges are the ones that every named client overlaps with', () => {
   const advertised = Object.fromEntries(APIS.map((api) => [`${api.key} ${api.name}`, api.advertised.join('-')]))
   expect(advertised).toEqual({
-    '0 Produce': '0-12',
-    '1 Fetch': '4-12',
+    '0 Produce': '0-13',
+    '1 Fetch': '4-18',
     '2 ListOffsets': '1-11',
     '3 Metadata': '0-13',
     '8 OffsetCommit': '2-9',
@@ -61,7 +61,8 @@ test('an API is found by its key', () => {
 })
 
 test('Produce decodes from 3 although it is advertised from 0', () => {
-  expect(ProduceApi.versions).toEqual([3, 12])
+  expect(ProduceApi.versions).toEqual([3, 13])
+  expect(ProduceApi.advertised).toEqual([0, 13])
   expect(APIS.filter((api) => api.versions.join() !== api.advertised.join())).toEqual([ProduceApi])
 })
 

@@ -1,9 +1,9 @@
-import { ErrorCode, INTERNAL_TOPICS, topicNameProblem } from '@millrace/base'
+import { ErrorCode, type Uuid, INTERNAL_TOPICS, topicNameProblem } from '@millrace/base'
 import { ProduceApi } from '@millrace/protocol'
 import type { ProduceRequest, ProduceResponse } from '@millrace/protocol'
 import type { AppendAnswer, Replica } from '../seams.ts'
 import { BatchIntake } from './batch-intake.ts'
-import { endpointOf } from './endpoints.ts'
+import { endpointsOf } from './endpoints.ts'
 import type { Exchange } from './exchange.ts'
 import { ProducePartition } from './produce-partition.ts'
 import { Deadline } from './purgatory/timing-wheel.ts'
@@ -14,12 +14,14 @@ import { produceError } from './version-errors.ts'
 const ADMIN_CLIENT = '__admin_client'
 /** The first version that says where the leader went (KIP-951). */
 const NAMES_LEADER_SINCE = 10
+/** The first version that names topics by id (KIP-516). */
+const IDS_SINCE = 13
 
 /**
  * Appends one batch per partition, mostly as it came: only its offset and its leader epoch are set, in the request's own bytes, whose slice
  * is then the log's. Errors are per partition. acks=0 has no answer, and its only error is the end of the connection. acks=-1 waits for
- * the watermark; past `timeout_ms` what is not there yet is answered REQUEST_TIMED_OUT and stays in the log. Version 13 names topics by id and is
- * not served; 0 to 2 are advertised (KAFKA-18659) and refused.
+ * the watermark; past `timeout_ms` what is not there yet is answered REQUEST_TIMED_OUT and stays in the log. Version 13 names topics by id;
+ * 0 to 2 are advertised (KAFKA-18659) and refused.
  */
 export function produceHandler(services: Services): Handler<ProduceRequest, ProduceResponse> {
   return {
@@ -34,6 +36,7 @@ export function produceHandler(services: Services): Handler<ProduceRequest, Prod
 /** A topic of the request: the next `count` partitions are its. */
 interface TopicShape {
   readonly name: string
+  readonly topicId: Uuid
   readonly count: number
 }
 
@@ -59,8 +62,10 @@ class ProduceRun extends Deadline {
     this.acks = request.acks
     this.timeoutMs = request.timeoutMs
     this.transactionalId = request.transactionalId
-    for (const { name, partitionData } of request.topicData) {
-      this.shape.push({ name, count: partitionData.length })
+    for (const { name: named, topicId, partitionData } of request.topicData) {
+      // The name of an id that is not known is no topic's.
+      const name = exchange.version < IDS_SINCE ? named : (services.broker.image.topics.get(topicId)?.name ?? '')
+      this.shape.push({ name, topicId, count: partitionData.length })
       for (const { index, records } of partitionData) this.partitions.push(new ProducePartition(name, index, records))
     }
   }
@@ -103,6 +108,7 @@ class ProduceRun extends Deadline {
   private find({ topic, index }: ProducePartition): Replica | ErrorCode {
     const { acks } = this
     if (acks !== 0 && acks !== 1 && acks !== -1) return ErrorCode.INVALID_REQUIRED_ACKS
+    if (topic === '' && this.exchange.version >= IDS_SINCE) return ErrorCode.UNKNOWN_TOPIC_ID
     if (topicNameProblem(topic) !== null) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     if (INTERNAL_TOPICS.has(topic) && this.exchange.clientId !== ADMIN_CLIENT) return ErrorCode.INVALID_TOPIC_EXCEPTION
     return this.services.broker.replicas.find(topic, index)
@@ -189,8 +195,9 @@ class ProduceRun extends Deadline {
   private respond(): void {
     this.cancel()
     let at = 0
-    const responses = this.shape.map(({ name, count }) => ({
+    const responses = this.shape.map(({ name, topicId, count }) => ({
       name,
+      topicId,
       partitionResponses: this.partitions.slice(at, (at += count)).map((partition) => partition.answer()),
     }))
     this.exchange.respond({ responses, throttleTimeMs: 0, nodeEndpoints: this.endpoints() })
@@ -199,14 +206,9 @@ class ProduceRun extends Deadline {
   /** Where the leaders that the answer names are, so that the client can go on without asking. */
   private endpoints(): ProduceResponse['nodeEndpoints'] {
     if (this.exchange.version < NAMES_LEADER_SINCE) return []
-    const leaders = new Set<number>()
-    for (const { currentLeader } of this.partitions)
-      if (currentLeader.leaderId >= 0) leaders.add(currentLeader.leaderId)
-    const { image } = this.services.broker
-    return [...leaders].flatMap((id) => {
-      const broker = image.brokers.get(id)
-      const endpoint = broker === undefined ? null : endpointOf(broker, this.services.listener.name)
-      return endpoint === null ? [] : [endpoint]
-    })
+    return endpointsOf(
+      this.services,
+      this.partitions.map(({ currentLeader }) => currentLeader),
+    )
   }
 }

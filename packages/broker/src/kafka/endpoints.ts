@@ -16,6 +16,23 @@ export function endpointOf(broker: BrokerImage, listener: string): ClientEndpoin
     : { nodeId: broker.id, host: endpoint.host, port: endpoint.port, rack: broker.rack }
 }
 
+/** Where those leaders are that the clients of the listener can reach, each once, so that they can go on without asking. */
+export function endpointsOf(
+  {
+    broker,
+    listener,
+  }: { readonly broker: { readonly image: ClusterImage }; readonly listener: { readonly name: string } },
+  leaders: Iterable<{ readonly leaderId: number }>,
+): ClientEndpoint[] {
+  const endpoints = new Map<number, ClientEndpoint>()
+  for (const { leaderId } of leaders) {
+    const image = broker.image.brokers.get(leaderId)
+    const endpoint = image === undefined ? null : endpointOf(image, listener.name)
+    if (endpoint !== null) endpoints.set(leaderId, endpoint)
+  }
+  return [...endpoints.values()]
+}
+
 /** The brokers that serve on the listener, by id. Fenced ones do not exist for clients. */
 export function liveEndpoints(image: ClusterImage, listener: string): ReadonlyMap<number, ClientEndpoint> {
   const live = new Map<number, ClientEndpoint>()

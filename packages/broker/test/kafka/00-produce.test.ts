@@ -15,6 +15,7 @@ import {
   setMaxTimestamp,
 } from '@millrace/records'
 import { describe, expect, test } from 'vitest'
+import { idOf } from './fake-broker.ts'
 import { batch, harness, NOW, produceRequest } from './harness.ts'
 import type { Harness, TestClient } from './harness.ts'
 
@@ -78,9 +79,9 @@ describe('a produce', () => {
       acks: -1,
       timeoutMs: 1000,
       topicData: [
-        { name: 't', partitionData: [data(1), data(7), data(0)] },
-        { name: 'nowhere', partitionData: [data(0)] },
-        { name: 'elsewhere', partitionData: [data(0)] },
+        { name: 't', topicId: idOf('t'), partitionData: [data(1), data(7), data(0)] },
+        { name: 'nowhere', topicId: idOf('nowhere'), partitionData: [data(0)] },
+        { name: 'elsewhere', topicId: idOf('elsewhere'), partitionData: [data(0)] },
       ],
     })
     expect(
@@ -139,7 +140,9 @@ describe('a produce', () => {
       transactionalId: null,
       acks: -1,
       timeoutMs: 200,
-      topicData: [{ name: 't', partitionData: [0, 1].map((index) => ({ index, records: batch(['x']) })) }],
+      topicData: [
+        { name: 't', topicId: idOf('t'), partitionData: [0, 1].map((index) => ({ index, records: batch(['x']) })) },
+      ],
     })
     world.time.advance(190)
     expect(client.receive()).toEqual([])
@@ -401,3 +404,21 @@ function withMagic(records: Uint8Array, magic: number): Uint8Array {
   copy[16] = magic
   return copy
 }
+
+describe('a produce by topic id', () => {
+  test('is appended to the topic of the id; an id that no topic has is UNKNOWN_TOPIC_ID', () => {
+    const { broker, connect } = harness()
+    const [replica] = broker.topic('t')
+    const client = connect()
+    const [known] = client.ask(ProduceApi, 13, produceRequest('t', batch(['a']))).responses
+    expect(known).toMatchObject({ name: '', topicId: idOf('t'), partitionResponses: [{ errorCode: 0, baseOffset: 0 }] })
+    expect(replica?.batches).toHaveLength(1)
+    const [unknown] = client.ask(ProduceApi, 13, produceRequest('nowhere', batch(['a']))).responses
+    expect(unknown).toMatchObject({
+      topicId: idOf('nowhere'),
+      partitionResponses: [{ errorCode: ErrorCode.UNKNOWN_TOPIC_ID }],
+    })
+    const [index] = client.ask(ProduceApi, 13, produceRequest('t', batch(['a']), { index: 7 })).responses
+    expect(index?.partitionResponses[0]?.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  })
+})

@@ -1,9 +1,11 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { encodeResponse, FetchApi, ProduceApi } from '@millrace/protocol'
 import type { FetchResponse } from '@millrace/protocol'
 import { splitBatches } from '@millrace/records'
 import { describe, expect, test } from 'vitest'
 import { encodeFetchAnswer } from '../../src/kafka/fetch-response.ts'
+import type { FetchedPartition } from '../../src/kafka/fetch-response.ts'
+import { idOf } from './fake-broker.ts'
 import { batch, fetchRequest, harness, produceRequest } from './harness.ts'
 import type { FetchChange, FetchPlace, TestClient } from './harness.ts'
 
@@ -27,67 +29,91 @@ function fill(client: TestClient, topic: string, count: number, bytes = 10): voi
 }
 
 describe('the written fetch response', () => {
-  test.each([4, 5, 6, 7, 8, 9, 10, 11, 12])('is in version %i what the declaration writes', (version) => {
-    for (const readCommitted of [false, true]) {
-      const records = [batch(['a'.repeat(3000)]), batch(['b'])]
-      const bytes = records.reduce((sum, { length }) => sum + length, 0)
-      const whole = { index: 3, error: ErrorCode.NONE, highWatermark: 12, lastStableOffset: 11, logStart: 2 }
-      const failed = {
-        index: 4,
-        error: ErrorCode.OFFSET_OUT_OF_RANGE,
-        highWatermark: -1,
-        lastStableOffset: -1,
-        logStart: -1,
+  test.each([4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18])(
+    'is in version %i what the declaration writes',
+    (version) => {
+      for (const readCommitted of [false, true]) {
+        const records = [batch(['a'.repeat(3000)]), batch(['b'])]
+        const bytes = records.reduce((sum, { length }) => sum + length, 0)
+        const endings = version >= 12 ? [null, { epoch: 3, endOffset: 2 ** 40 }] : [null, null]
+        const preferred = version >= 11 ? 7 : -1
+        const whole: FetchedPartition = {
+          index: 3,
+          error: ErrorCode.NONE,
+          highWatermark: 12,
+          lastStableOffset: 11,
+          logStart: 2,
+          diverging: null,
+          preferredReplica: preferred,
+          parts: records,
+          bytes,
+        }
+        const failed: FetchedPartition = {
+          index: 4,
+          error: ErrorCode.NOT_LEADER_OR_FOLLOWER,
+          highWatermark: -1,
+          lastStableOffset: -1,
+          logStart: -1,
+          diverging: endings[1] ?? null,
+          preferredReplica: -1,
+          parts: [],
+          bytes: 0,
+        }
+        const leader = { leaderId: 2, leaderEpoch: 77 }
+        const told = version >= 16
+        const endpoints = [
+          { nodeId: 2, host: 'größer'.repeat(30), port: 9092, rack: 'r' },
+          { nodeId: 3, host: 'h', port: 1, rack: null },
+        ]
+        const written = encodeFetchAnswer({
+          version,
+          correlationId: -7,
+          error: ErrorCode.NONE,
+          sessionId: 99,
+          readCommitted,
+          topics: [
+            { name: 'größe', id: idOf('x'), partitions: [whole, failed] },
+            { name: 'empty', id: ZERO_UUID, partitions: [] },
+          ],
+          leaders: new Map(told ? [[failed, leader]] : []),
+          endpoints: told ? endpoints : [],
+        })
+        const declared = (one: FetchedPartition, content: Uint8Array): Fetched => ({
+          partitionIndex: one.index,
+          errorCode: one.error,
+          highWatermark: one.highWatermark,
+          lastStableOffset: one.lastStableOffset,
+          logStartOffset: one.logStart,
+          divergingEpoch: one.diverging ?? { epoch: -1, endOffset: -1 },
+          currentLeader: told && one === failed ? leader : { leaderId: -1, leaderEpoch: -1 },
+          snapshotId: { endOffset: -1, epoch: -1 },
+          abortedTransactions: readCommitted ? [] : null,
+          preferredReadReplica: one.preferredReplica,
+          records: content,
+        })
+        const expected = encodeResponse(FetchApi, version, -7, {
+          throttleTimeMs: 0,
+          errorCode: ErrorCode.NONE,
+          sessionId: version >= 7 ? 99 : 0,
+          responses: [
+            {
+              topic: 'größe',
+              topicId: idOf('x'),
+              partitions: [declared(whole, Buffer.concat(records)), declared(failed, new Uint8Array(0))],
+            },
+            { topic: 'empty', topicId: ZERO_UUID, partitions: [] },
+          ],
+          nodeEndpoints: told ? endpoints : [],
+        })
+        expect(Buffer.concat(written)).toEqual(Buffer.concat(expected))
+        expect(written.some((part) => part === records[0])).toBe(true)
       }
-      const written = encodeFetchAnswer({
-        version,
-        correlationId: -7,
-        error: ErrorCode.NONE,
-        readCommitted,
-        topics: [
-          {
-            name: 'größe',
-            partitions: [
-              { ...whole, parts: records, bytes },
-              { ...failed, parts: [], bytes: 0 },
-            ],
-          },
-          { name: 'empty', partitions: [] },
-        ],
-      })
-      const declared = (one: typeof whole | typeof failed, content: Uint8Array): Fetched => ({
-        partitionIndex: one.index,
-        errorCode: one.error,
-        highWatermark: one.highWatermark,
-        lastStableOffset: one.lastStableOffset,
-        logStartOffset: one.logStart,
-        divergingEpoch: { epoch: -1, endOffset: -1 },
-        currentLeader: { leaderId: -1, leaderEpoch: -1 },
-        snapshotId: { endOffset: -1, epoch: -1 },
-        abortedTransactions: readCommitted ? [] : null,
-        preferredReadReplica: -1,
-        records: content,
-      })
-      const expected = encodeResponse(FetchApi, version, -7, {
-        throttleTimeMs: 0,
-        errorCode: ErrorCode.NONE,
-        sessionId: 0,
-        responses: [
-          {
-            topic: 'größe',
-            partitions: [declared(whole, Buffer.concat(records)), declared(failed, new Uint8Array(0))],
-          },
-          { topic: 'empty', partitions: [] },
-        ],
-      })
-      expect(Buffer.concat(written)).toEqual(Buffer.concat(expected))
-      expect(written.some((part) => part === records[0])).toBe(true)
-    }
-  })
+    },
+  )
 })
 
 describe('a fetch', () => {
-  test.each([4, 5, 7, 9, 11, 12])(
+  test.each([4, 5, 7, 9, 11, 12, 13, 15, 17, 18])(
     'of version %i reads what was produced, with the offsets that clients compute lag from',
     (version) => {
       const { broker, connect } = harness()
@@ -157,7 +183,9 @@ describe('a fetch', () => {
       transactionalId: null,
       acks: 1,
       timeoutMs: 0,
-      topicData: [{ name: 't', partitionData: [0, 1].map((index) => ({ index, records: batch(['x']) })) }],
+      topicData: [
+        { name: 't', topicId: idOf('t'), partitionData: [0, 1].map((index) => ({ index, records: batch(['x']) })) },
+      ],
     })
     world.time.turn()
     const [answer] = reader.receive()
@@ -299,18 +327,6 @@ describe('a fetch', () => {
       })
   })
 
-  test('that asks for a session gets none, and one that continues a session is told that it is unknown', () => {
-    const { broker, connect } = harness()
-    broker.topic('t')
-    const client = connect()
-    fill(client, 't', 1)
-    const asking = client.ask(FetchApi, 12, fetchRequest([{ topic: 't' }], { sessionEpoch: 0 }))
-    expect(asking).toMatchObject({ sessionId: 0, errorCode: 0 })
-    expect(fetched(asking)[0]?.records?.length).toBeGreaterThan(0)
-    const going = client.ask(FetchApi, 12, fetchRequest([], { sessionId: 77, sessionEpoch: 3 }))
-    expect(going).toMatchObject({ sessionId: 0, errorCode: ErrorCode.FETCH_SESSION_ID_NOT_FOUND, responses: [] })
-  })
-
   test('below version 10 gets UNSUPPORTED_COMPRESSION_TYPE for zstd', () => {
     const { broker, connect } = harness()
     broker.topic('t')
@@ -365,5 +381,120 @@ describe('a fetch', () => {
       ['a', 0],
       ['t', 0],
     ])
+  })
+})
+
+describe('a fetch by topic id', () => {
+  test('of an id that no topic has is UNKNOWN_TOPIC_ID, also while it waits', () => {
+    const { world, broker, connect } = harness()
+    const [replica] = broker.topic('t')
+    const client = connect()
+    expect(fetch(client, [{ topic: 'nowhere' }], { version: 13 })[0]?.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_ID)
+    expect(fetch(client, [{ topic: 't', partition: 3 }], { version: 13 })[0]?.errorCode).toBe(
+      ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    )
+    client.send(FetchApi, 13, fetchRequest([{ topic: 't' }], { maxWaitMs: 60_000 }))
+    world.time.turn()
+    if (replica !== undefined) replica.error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    replica?.move()
+    const [answer] = client.receive()
+    expect(fetched(answer?.value as FetchResponse)[0]?.errorCode).toBe(ErrorCode.UNKNOWN_TOPIC_ID)
+  })
+
+  test('of a replica is refused by the tag that says so, without partitions', () => {
+    const { broker, connect } = harness()
+    broker.topic('t')
+    const request = { ...fetchRequest([{ topic: 't' }]), replicaState: { replicaId: 1, replicaEpoch: 5 } }
+    expect(connect().ask(FetchApi, 17, request)).toMatchObject({
+      errorCode: ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+      responses: [],
+    })
+  })
+
+  test.each([15, 16, 18])('in version %i says where the leader went from version 16 on', (version) => {
+    const { broker, connect } = harness()
+    broker.image.addBroker(2)
+    broker.image.addTopic('away', [
+      { leader: 2, leaderEpoch: 9 },
+      { leader: -1, leaderEpoch: 10 },
+    ])
+    const [fenced] = broker.topic('t')
+    if (fenced !== undefined) fenced.leaderEpoch = 6
+    const places = [{ topic: 'away' }, { topic: 'away', partition: 1 }, { topic: 't', epoch: 5 }]
+    const answer = connect().ask(FetchApi, version, fetchRequest(places, { maxWaitMs: 60_000 }))
+    const errors = [ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH]
+    expect(fetched(answer).map(({ errorCode }) => errorCode)).toEqual(errors)
+    const nobody = { leaderId: -1, leaderEpoch: -1 }
+    expect(fetched(answer).map(({ currentLeader }) => currentLeader)).toEqual(
+      version < 16
+        ? [nobody, nobody, nobody]
+        : [
+            { leaderId: 2, leaderEpoch: 9 },
+            { leaderId: -1, leaderEpoch: 10 },
+            { leaderId: 1, leaderEpoch: 5 },
+          ],
+    )
+    expect(answer.nodeEndpoints.map(({ nodeId }) => nodeId)).toEqual(version < 16 ? [] : [2, 1])
+  })
+})
+
+describe('a fetch of a consumer in a rack', () => {
+  const RACK_AWARE = 'org.apache.kafka.common.replica.RackAwareReplicaSelector'
+
+  function racks(properties: Readonly<Record<string, string>> = { 'replica.selector.class': RACK_AWARE }) {
+    const made = harness({ properties, config: { rack: 'rack-1' } })
+    for (const id of [2, 3, 4]) made.broker.image.addBroker(id, { rack: id === 4 ? 'rack-4' : 'near' })
+    const [replica] = made.broker.topic('t')
+    if (replica === undefined) throw new Error('no replica')
+    fill(made.connect(), 't', 3)
+    const at = (brokerId: number, durableEnd: number) => ({ brokerId, durableEnd, logStart: 0 })
+    const client = made.connect()
+    const ask = (rackId: string, change: { version?: number; offset?: number } = {}): Fetched => {
+      const { version = 11, offset = 0 } = change
+      return fetch(client, [{ topic: 't', offset }], { version, rackId, maxWaitMs: 60_000, minBytes: 1 })[0] as Fetched
+    }
+    return { ...made, replica, at, ask }
+  }
+
+  test('is sent to the follower of its rack that has most, at once and without records', () => {
+    const { replica, at, ask } = racks()
+    replica.inSync = [at(2, 2), at(3, 3), at(4, 3)]
+    expect(ask('near')).toMatchObject({
+      errorCode: 0,
+      preferredReadReplica: 3,
+      highWatermark: 3,
+      records: new Uint8Array(0),
+    })
+    expect(ask('near', { offset: 3 })).toMatchObject({ preferredReadReplica: 3 })
+    replica.inSync = [at(3, 3), at(2, 3)]
+    expect(ask('near', { version: 17 }).preferredReadReplica).toBe(3)
+  })
+
+  test('is served by the leader when it is in the leader’s rack, in nobody’s, or no follower there is in sync', () => {
+    const { broker, replica, at, ask } = racks()
+    replica.inSync = [at(2, 3)]
+    const served = (rack: string, version = 11): boolean => {
+      const { preferredReadReplica, records } = ask(rack, { version })
+      return preferredReadReplica === -1 && (records?.length ?? 0) > 0
+    }
+    expect(['rack-1', 'elsewhere', '', 'rack-4'].map((rack) => served(rack))).toEqual([true, true, true, true])
+    expect(served('near')).toBe(false)
+    broker.image.addBroker(2, { rack: 'near', fenced: true })
+    expect(served('near')).toBe(true)
+    broker.image.addBroker(2, { rack: 'near', endpoints: [] })
+    expect(served('near')).toBe(true)
+  })
+
+  test('is served by the leader in versions that know of no other, and without the setting', () => {
+    for (const [properties, version] of [
+      [undefined, 10],
+      [{}, 11],
+      [{ 'replica.selector.class': 'org.apache.kafka.common.replica.LeaderSelector' }, 11],
+    ] as const) {
+      const { replica, at, ask } = racks(properties)
+      replica.inSync = [at(2, 3)]
+      expect(ask('near', { version })).toMatchObject({ preferredReadReplica: -1 })
+      expect(ask('near', { version }).records?.length).toBeGreaterThan(0)
+    }
   })
 })

@@ -7,8 +7,8 @@ const NAMED = { clientSoftwareName: 'apache-kafka-java', clientSoftwareVersion: 
 
 /** Key and range of everything that is served; a change here is a change of what clients can do. */
 const SERVED = [
-  [0, 0, 12],
-  [1, 4, 12],
+  [0, 0, 13],
+  [1, 4, 18],
   [2, 1, 11],
   [3, 0, 13],
   [8, 2, 9],

@@ -11,9 +11,10 @@ import {
   setLeaderEpoch,
   stampLogAppendTime,
 } from '@millrace/records'
-import type { LogSlice, TimestampHit } from '@millrace/storage'
+import type { EpochEnd, LogSlice, TimestampHit } from '@millrace/storage'
 import { BufferPool } from '../../src/kafka/buffer-pool.ts'
 import { ProducerIdBlocks } from '../../src/producer-id-blocks.ts'
+import { FetchSessions, sessionSlots } from '../../src/kafka/fetch-sessions.ts'
 import type {
   AppendAnswer,
   BrokerConfig,
@@ -23,10 +24,14 @@ import type {
   ForwardRequest,
   Groups,
   OffsetAnswer,
+  InSyncFollower,
   ReadLimits,
+  ReplicaSelector,
   Replica,
   Replicas,
 } from '../../src/seams.ts'
+
+const NOTHING = { availableBytes: 0, diverging: null, preferredReplica: -1 } as const
 
 /** A partition whose log is an array of batches. Followers are the test: `replicate` moves the watermark. */
 export class FakeReplica implements Replica {
@@ -34,6 +39,8 @@ export class FakeReplica implements Replica {
   readonly topic: string
   readonly partition: number
   readonly batches: Uint8Array[] = []
+  inSync: InSyncFollower[] = []
+  diverging: EpochEnd | null = null
   highWatermark = 0
   logStart = 0
   leaderEpoch = 5
@@ -103,17 +110,19 @@ export class FakeReplica implements Replica {
     for (const moved of this.watchers) moved()
   }
 
-  fetchState(offset: number, { currentLeaderEpoch }: ReadLimits): FetchState {
+  fetchState(offset: number, { currentLeaderEpoch, selector }: ReadLimits): FetchState {
     const error = this.stateError(offset, currentLeaderEpoch)
-    if (error !== ErrorCode.NONE)
-      return { error, highWatermark: -1, lastStableOffset: -1, logStart: -1, availableBytes: 0 }
+    if (error !== ErrorCode.NONE) return { error, highWatermark: -1, lastStableOffset: -1, logStart: -1, ...NOTHING }
     const available = this.from(offset).reduce((sum, { length }) => sum + length, 0)
+    const preferredReplica = this.preferred(offset, selector ?? null)
     return {
       error,
       highWatermark: this.highWatermark,
       lastStableOffset: this.highWatermark,
       logStart: this.logStart,
-      availableBytes: available,
+      diverging: this.diverging,
+      preferredReplica,
+      availableBytes: this.diverging === null && preferredReplica < 0 ? available : 0,
     }
   }
 
@@ -199,6 +208,10 @@ export class FakeReplica implements Replica {
     if (this.alone) this.world.timers.endOfTurn(() => done(ErrorCode.NONE, this.logStart))
   }
 
+  private preferred(offset: number, selector: ReplicaSelector | null): number {
+    return selector?.choose(this.inSync.filter(({ durableEnd }) => durableEnd >= offset)) ?? -1
+  }
+
   watch(moved: () => void): () => void {
     this.watches++
     this.watchers.add(moved)
@@ -226,6 +239,14 @@ export class FakeReplica implements Replica {
 }
 
 const NO_SETTINGS: ReadonlyMap<string, string> = new Map()
+
+/** The id of the topic that a test first gives a name. */
+export function idOf(name: string): Uuid {
+  return `${name
+    .replaceAll(/[^a-zA-Z0-9]/g, '')
+    .padEnd(21, 'A')
+    .slice(0, 21)}A`
+}
 
 /** A cluster of a few brokers, as plain values that a test may change. */
 export class FakeImage implements ClusterImage {
@@ -257,10 +278,7 @@ export class FakeImage implements ClusterImage {
   }
 
   addTopic(name: string, partitions: readonly Partial<PartitionImage>[]): TopicImage {
-    const id = `${name
-      .replaceAll(/[^a-zA-Z0-9]/g, '')
-      .padEnd(21, 'A')
-      .slice(0, 21)}A`
+    const id = idOf(name)
     const topic: TopicImage = {
       id,
       name,
@@ -367,12 +385,14 @@ export class FakeBroker implements BrokerContext {
   readonly producerIds: ProducerIdBlocks
   /** What comes back is spoiled, so that whoever looks at it too late is found out. */
   readonly buffers: BufferPool
+  readonly fetchSessions: FetchSessions
   private readonly local = new Map<string, FakeReplica>()
 
   constructor(world: World, properties: Readonly<Record<string, string>> = {}, change: Partial<BrokerConfig> = {}) {
     this.world = world
     this.controller = new FakeController(world)
     this.producerIds = new ProducerIdBlocks(this.controller)
+    this.fetchSessions = new FetchSessions(world, sessionSlots(new Map(Object.entries(properties))))
     this.buffers = new BufferPool(world.clock, { returned: (buffer) => buffer.fill(0xdd) })
     this.config = { ...defaults(properties), ...change }
     this.image.addBroker(1)
@@ -398,7 +418,10 @@ export class FakeBroker implements BrokerContext {
       const known = this.image.topicByName(topic)?.partitions[partition]
       return known === undefined ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.NOT_LEADER_OR_FOLLOWER
     },
-    findById: () => ErrorCode.UNKNOWN_TOPIC_ID,
+    findById: (id, partition) => {
+      const topic = this.image.topics.get(id)
+      return topic === undefined ? ErrorCode.UNKNOWN_TOPIC_ID : this.replicas.find(topic.name, partition)
+    },
     all: () => this.local.values(),
     directories: () => [
       {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { decodeResponse, encodeRequest } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
 import { encodeBatch } from '@millrace/records'
@@ -6,7 +7,7 @@ import type { BatchOptions, NewRecord } from '@millrace/records'
 import { createKafkaListener } from '../../src/kafka/listener.ts'
 import type { KafkaListener } from '../../src/kafka/listener.ts'
 import type { BrokerConfig } from '../../src/seams.ts'
-import { FakeBroker } from './fake-broker.ts'
+import { FakeBroker, idOf } from './fake-broker.ts'
 import { virtualWorld } from './virtual-world.ts'
 import type { ClientEnd, VirtualWorld } from './virtual-world.ts'
 
@@ -127,7 +128,12 @@ export function produceRequest(
   change: { acks?: number; timeoutMs?: number; index?: number; transactionalId?: string | null } = {},
 ) {
   const { acks = -1, timeoutMs = 1000, index = 0, transactionalId = null } = change
-  return { transactionalId, acks, timeoutMs, topicData: [{ name: topic, partitionData: [{ index, records }] }] }
+  return {
+    transactionalId,
+    acks,
+    timeoutMs,
+    topicData: [{ name: topic, topicId: idOf(topic), partitionData: [{ index, records }] }],
+  }
 }
 
 export interface FetchChange {
@@ -138,6 +144,8 @@ export interface FetchChange {
   readonly replicaId?: number
   readonly sessionId?: number
   readonly sessionEpoch?: number
+  readonly rackId?: string
+  readonly forgotten?: readonly FetchPlace[]
 }
 
 export interface FetchPlace {
@@ -145,32 +153,41 @@ export interface FetchPlace {
   readonly partition?: number
   readonly offset?: number
   readonly epoch?: number
+  readonly lastEpoch?: number
   readonly maxBytes?: number
 }
 
-export function fetchRequest(places: readonly FetchPlace[], change: FetchChange = {}) {
+export function fetchRequest(places: readonly FetchPlace[], { forgotten = [], ...change }: FetchChange = {}) {
   return {
     clusterId: null,
     replicaId: -1,
+    replicaState: { replicaId: -1, replicaEpoch: -1 },
     maxWaitMs: 500,
     minBytes: 1,
     maxBytes: 50_000_000,
     isolationLevel: 0,
     sessionId: 0,
     sessionEpoch: -1,
-    forgottenTopicsData: [],
+    forgottenTopicsData: forgotten.map(({ topic, partition = 0 }) => ({
+      topic,
+      topicId: idOf(topic),
+      partitions: [partition],
+    })),
     rackId: '',
     ...change,
-    topics: places.map(({ topic, partition = 0, offset = 0, epoch = -1, maxBytes = 1_000_000 }) => ({
+    topics: places.map(({ topic, partition = 0, offset = 0, epoch = -1, lastEpoch = -1, maxBytes = 1_000_000 }) => ({
       topic,
+      topicId: idOf(topic),
       partitions: [
         {
           partition,
           currentLeaderEpoch: epoch,
           fetchOffset: offset,
-          lastFetchedEpoch: -1,
+          lastFetchedEpoch: lastEpoch,
           logStartOffset: -1,
           partitionMaxBytes: maxBytes,
+          replicaDirectoryId: ZERO_UUID,
+          highWatermark: LONG_MAX,
         },
       ],
     })),

@@ -1,3 +1,4 @@
+import { ZERO_UUID } from '@millrace/base'
 import {
   array,
   ignorable,
@@ -11,6 +12,8 @@ import {
   string,
   struct,
   tagged,
+  until,
+  uuid,
 } from '@millrace/schema'
 import type { TypeOf } from '@millrace/schema'
 import { api } from '../api.ts'
@@ -18,12 +21,12 @@ import { leaderIdAndEpoch, NO_LEADER, nodeEndpoints } from './shared.ts'
 
 /**
  * Appends record batches. Version 5 answers with the log's start, 8 with errors per record, 9 is flexible, 10 answers with the new leader
- * (KIP-951), 11 and 12 change what transactions mean (KIP-890). Version 13 names topics by id and is not served yet.
+ * (KIP-951), 11 and 12 change what transactions mean (KIP-890). Version 13 names topics by id (KIP-516).
  */
 export const ProduceRequest = message({
   key: 0,
   name: 'ProduceRequest',
-  versions: [3, 12],
+  versions: [3, 13],
   flexible: 9,
   fields: {
     transactionalId: nullableString,
@@ -32,7 +35,8 @@ export const ProduceRequest = message({
     timeoutMs: int32,
     topicData: array(
       struct({
-        name: string,
+        name: ignorable(until(12, string, '')),
+        topicId: ignorable(since(13, uuid, ZERO_UUID)),
         partitionData: array(struct({ index: int32, records: nullableRecords })),
       }),
     ),
@@ -44,12 +48,13 @@ export type ProduceRequest = TypeOf<typeof ProduceRequest>
 export const ProduceResponse = message({
   key: 0,
   name: 'ProduceResponse',
-  versions: [3, 12],
+  versions: [3, 13],
   flexible: 9,
   fields: {
     responses: array(
       struct({
-        name: string,
+        name: ignorable(until(12, string, '')),
+        topicId: ignorable(since(13, uuid, ZERO_UUID)),
         partitionResponses: array(
           struct({
             index: int32,
@@ -74,4 +79,4 @@ export const ProduceResponse = message({
 export type ProduceResponse = TypeOf<typeof ProduceResponse>
 
 /** Advertised from 0, because librdkafka up to 2.11.0 stops compressing otherwise (KAFKA-18659); 0 to 2 are refused when used. */
-export const ProduceApi = api(ProduceRequest, ProduceResponse, [0, 12])
+export const ProduceApi = api(ProduceRequest, ProduceResponse, [0, 13])

@@ -1,3 +1,4 @@
+import { LONG_MAX, ZERO_UUID } from '@millrace/base'
 import {
   array,
   ignorable,
@@ -13,24 +14,32 @@ import {
   string,
   struct,
   tagged,
+  until,
+  uuid,
 } from '@millrace/schema'
 import type { TypeOf } from '@millrace/schema'
 import { api } from '../api.ts'
-import { leaderIdAndEpoch, NO_LEADER } from './shared.ts'
+import { leaderIdAndEpoch, NO_LEADER, nodeEndpoints } from './shared.ts'
 
 /**
  * Reads record batches. Version 7 brings sessions (KIP-227), 9 the leader epoch (KIP-320), 11 reading from the nearest replica (KIP-392), 12
- * is flexible and tells where logs diverge (KIP-595). Versions from 13 on name topics by id and are not served yet.
+ * is flexible and tells where logs diverge (KIP-595), 13 names topics by id (KIP-516), 15 moves who replicates into a tag, 16 answers with the
+ * new leader's address (KIP-951), 17 and 18 tell of replicas only.
  */
 export const FetchRequest = message({
   key: 1,
   name: 'FetchRequest',
-  versions: [4, 12],
+  versions: [4, 18],
   flexible: 12,
   fields: {
     clusterId: ignorable(tagged(0, 12, nullableString, null)),
     /** -1 for a consumer. */
-    replicaId: int32,
+    replicaId: until(14, int32, -1),
+    /** In place of `replicaId`. */
+    replicaState: tagged(1, 15, struct({ replicaId: int32, replicaEpoch: int64 }), {
+      replicaId: -1,
+      replicaEpoch: -1,
+    }),
     maxWaitMs: int32,
     minBytes: int32,
     maxBytes: int32,
@@ -41,7 +50,8 @@ export const FetchRequest = message({
     sessionEpoch: ignorable(since(7, int32, -1)),
     topics: array(
       struct({
-        topic: string,
+        topic: ignorable(until(12, string, '')),
+        topicId: ignorable(since(13, uuid, ZERO_UUID)),
         partitions: array(
           struct({
             partition: int32,
@@ -50,11 +60,23 @@ export const FetchRequest = message({
             lastFetchedEpoch: since(12, int32, -1),
             logStartOffset: ignorable(since(5, int64, -1)),
             partitionMaxBytes: int32,
+            replicaDirectoryId: ignorable(tagged(0, 17, uuid, ZERO_UUID)),
+            highWatermark: ignorable(tagged(1, 18, int64, LONG_MAX)),
           }),
         ),
       }),
     ),
-    forgottenTopicsData: since(7, array(struct({ topic: string, partitions: array(int32) })), []),
+    forgottenTopicsData: since(
+      7,
+      array(
+        struct({
+          topic: ignorable(until(12, string, '')),
+          topicId: ignorable(since(13, uuid, ZERO_UUID)),
+          partitions: array(int32),
+        }),
+      ),
+      [],
+    ),
     rackId: ignorable(since(11, string, '')),
   },
 })
@@ -64,7 +86,7 @@ export type FetchRequest = TypeOf<typeof FetchRequest>
 export const FetchResponse = message({
   key: 1,
   name: 'FetchResponse',
-  versions: [4, 12],
+  versions: [4, 18],
   flexible: 12,
   fields: {
     throttleTimeMs: int32,
@@ -72,7 +94,8 @@ export const FetchResponse = message({
     sessionId: since(7, int32, 0),
     responses: array(
       struct({
-        topic: string,
+        topic: ignorable(until(12, string, '')),
+        topicId: ignorable(since(13, uuid, ZERO_UUID)),
         partitions: array(
           struct({
             partitionIndex: int32,
@@ -91,6 +114,7 @@ export const FetchResponse = message({
         ),
       }),
     ),
+    nodeEndpoints: nodeEndpoints(16),
   },
 })
 export type FetchResponse = TypeOf<typeof FetchResponse>

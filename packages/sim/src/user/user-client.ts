@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { type Api, CreateTopicsApi, FetchApi, type FetchRequest, ProduceApi } from '@millrace/protocol'
 import type { Operation } from '../seams.ts'
 import type { SimClient } from '../workload/client.ts'
@@ -51,7 +51,7 @@ export class UserClient {
       transactionalId: null,
       acks: -1,
       timeoutMs: TIMEOUT_MS,
-      topicData: [{ name: topic, partitionData: [{ index: partition, records }] }],
+      topicData: [{ name: topic, topicId: ZERO_UUID, partitionData: [{ index: partition, records }] }],
     }
     for (;;) {
       operation.copies = (operation.copies ?? 0) + 1
@@ -141,17 +141,20 @@ function fetchOf(topic: string, partition: number, fetchOffset: number): FetchRe
     lastFetchedEpoch: -1,
     logStartOffset: -1,
     partitionMaxBytes: MAX_BYTES,
+    replicaDirectoryId: ZERO_UUID,
+    highWatermark: LONG_MAX,
   }
   return {
     clusterId: null,
     replicaId: -1,
+    replicaState: { replicaId: -1, replicaEpoch: -1 },
     maxWaitMs: 20,
     minBytes: 1,
     maxBytes: MAX_BYTES,
     isolationLevel: 0,
     sessionId: 0,
     sessionEpoch: -1,
-    topics: [{ topic, partitions: [asked] }],
+    topics: [{ topic, topicId: ZERO_UUID, partitions: [asked] }],
     forgottenTopicsData: [],
     rackId: '',
   }

@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, LONG_MAX, type Uuid, ZERO_UUID } from '@millrace/base'
 import { FetchApi, type FetchRequest, type FetchResponse } from '@millrace/protocol'
 import { type Operation, Violation } from '../seams.ts'
 import type { Role, SimClient } from './client.ts'
@@ -17,6 +17,7 @@ const BACKOFF_US = 100_000
 const PLAIN_FETCH = {
   clusterId: null,
   replicaId: -1,
+  replicaState: { replicaId: -1, replicaEpoch: -1 },
   sessionId: 0,
   sessionEpoch: -1,
   forgottenTopicsData: [],
@@ -121,11 +122,15 @@ export class Consumer implements Role {
 
   private request(asked: Polling['asked']): FetchRequest {
     const { maxWaitMs, minBytes, maxBytes, partitionMaxBytes, isolationLevel } = this.style
-    const topics: { topic: string; partitions: FetchRequest['topics'][number]['partitions'][number][] }[] = []
+    const topics: {
+      topic: string
+      topicId: Uuid
+      partitions: FetchRequest['topics'][number]['partitions'][number][]
+    }[] = []
     for (const { reading, from, epoch } of asked) {
       const { topic: name, partition } = reading.view
       let topic = topics.find((each) => each.topic === name)
-      if (topic === undefined) topics.push((topic = { topic: name, partitions: [] }))
+      if (topic === undefined) topics.push((topic = { topic: name, topicId: ZERO_UUID, partitions: [] }))
       topic.partitions.push({
         partition,
         currentLeaderEpoch: epoch,
@@ -133,6 +138,8 @@ export class Consumer implements Role {
         lastFetchedEpoch: -1,
         logStartOffset: -1,
         partitionMaxBytes,
+        replicaDirectoryId: ZERO_UUID,
+        highWatermark: LONG_MAX,
       })
     }
     return { ...PLAIN_FETCH, maxWaitMs, minBytes, maxBytes, isolationLevel, topics }

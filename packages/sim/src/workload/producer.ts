@@ -1,4 +1,4 @@
-import { type Codec, ErrorCode } from '@millrace/base'
+import { type Codec, ErrorCode, type Uuid, ZERO_UUID } from '@millrace/base'
 import { ProduceApi, type ProduceResponse } from '@millrace/protocol'
 import { type Operation, Violation } from '../seams.ts'
 import type { PartitionView } from './cluster-view.ts'
@@ -190,13 +190,17 @@ export class Producer implements Role {
   }
 }
 
-function byTopic(
-  batches: readonly Sending[],
-): { name: string; partitionData: { index: number; records: Uint8Array }[] }[] {
-  const topics: { name: string; partitionData: { index: number; records: Uint8Array }[] }[] = []
+interface ProducedTopic {
+  readonly name: string
+  readonly topicId: Uuid
+  readonly partitionData: { index: number; records: Uint8Array }[]
+}
+
+function byTopic(batches: readonly Sending[]): ProducedTopic[] {
+  const topics: ProducedTopic[] = []
   for (const { operation, bytes } of batches) {
     let topic = topics.find(({ name }) => name === operation.topic)
-    if (topic === undefined) topics.push((topic = { name: operation.topic, partitionData: [] }))
+    if (topic === undefined) topics.push((topic = { name: operation.topic, topicId: ZERO_UUID, partitionData: [] }))
     topic.partitionData.push({ index: operation.partition, records: bytes })
   }
   return topics

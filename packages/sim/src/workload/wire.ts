@@ -6,7 +6,7 @@ import {
   ErrorCode,
   type Timer,
 } from '@millrace/base'
-import { type Api, ApiVersionsApi, decodeResponse, encodeRequest } from '@millrace/protocol'
+import { type Api, ApiVersionsApi, decodeResponse, encodeRequest, FetchApi, ProduceApi } from '@millrace/protocol'
 import type { Draw } from '../run/draw.ts'
 import { type Life, type Schedule, Violation } from '../seams.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -38,6 +38,12 @@ interface Pending {
   /** Null: nobody knows what became of the request. */
   readonly answer: (response: unknown) => void
 }
+
+/** The last versions that name topics by name, as the clients here do. */
+const NAMES_TOPICS_UNTIL: ReadonlyMap<number, number> = new Map([
+  [FetchApi.key, 12],
+  [ProduceApi.key, 12],
+])
 
 /**
  * One connection of a Kafka client: asks for the broker's versions first, then any number of requests at a time, which a broker answers in their order.
@@ -81,7 +87,7 @@ export class WireConnection implements ByteHandler {
     if (chosen !== undefined && chosen >= floor) return chosen
     const [least, most] = this.ranges.get(api.key) ?? [0, -1]
     const from = Math.max(api.versions[0], least, floor)
-    const to = Math.min(api.versions[1], most)
+    const to = Math.min(NAMES_TOPICS_UNTIL.get(api.key) ?? api.versions[1], most)
     if (from > to)
       throw new Violation(
         'wire-versions',

@@ -1,5 +1,6 @@
 // `node record.ts PORT > verdicts.txt`: asks Apache Kafka at 127.0.0.1 what it says to batches of four producers that number them well, twice, and
 // wrongly, one batch after another. Lines: producer id, epoch, base sequence, records, time, and of the answer: error, base offset.
+import { ZERO_UUID } from '@millrace/base'
 import { connect } from 'node:net'
 import { CreateTopicsApi, decodeResponse, encodeRequest, ProduceApi } from '@millrace/protocol'
 import type { Api } from '@millrace/protocol'
@@ -46,7 +47,7 @@ async function produce(producerId: number, { epoch, base, count }: Sent, timesta
     transactionalId: null,
     acks: -1,
     timeoutMs: 10_000,
-    topicData: [{ name: TOPIC, partitionData: [{ index: 0, records }] }],
+    topicData: [{ name: TOPIC, topicId: ZERO_UUID, partitionData: [{ index: 0, records }] }],
   })
   const answer = responses[0]?.partitionResponses[0]
   return [answer?.errorCode ?? -1, answer?.baseOffset ?? -1]

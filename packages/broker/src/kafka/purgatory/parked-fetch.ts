@@ -43,7 +43,8 @@ export class ParkedFetch extends Deadline implements PartitionFetch {
   private readonly plan: FetchPlan
   private phase: Phase = 'new'
   private available = 0
-  private failed = false
+  /** Some partition has news that nobody waits with: an error, or where else to read. */
+  private decided = false
   private roomLeft = 0
   /** What of the listener's output this fetch counts for while it reads. */
   private reserved = 0
@@ -103,12 +104,12 @@ export class ParkedFetch extends Deadline implements PartitionFetch {
   }
 
   private get satisfied(): boolean {
-    return this.failed || this.available >= this.plan.minBytes
+    return this.decided || this.available >= this.plan.minBytes
   }
 
   private count(partition: FetchPartition): void {
     this.available += partition.available
-    if (partition.error !== ErrorCode.NONE) this.failed = true
+    if (partition.decided) this.decided = true
   }
 
   private park(): void {
