@@ -154,7 +154,7 @@ describe('what a consumer reads from a follower', () => {
     let offered: readonly number[] = []
     const selector = {
       choose(followers: readonly InSyncFollower[]): number {
-        offered = followers.map(({ brokerId }) => brokerId).sort()
+        offered = followers.map(({ brokerId }) => brokerId).sort((a, b) => a - b)
         return followers[0]?.brokerId ?? -1
       },
     }

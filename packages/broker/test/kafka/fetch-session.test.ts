@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import { FetchApi } from '@millrace/protocol'
 import type { FetchResponse } from '@millrace/protocol'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { idOf } from './fake-broker.ts'
 import type { FakeReplica } from './fake-broker.ts'

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Kafka, logLevel } from 'kafkajs'
 import { describe, expect, test } from 'vitest'
 import { createKafkaListener } from '../../src/index.ts'
-import type { BrokerListenerConfig, KafkaListener } from '../../src/index.ts'
+import type { BrokerConfig, BrokerListenerConfig, KafkaListener } from '../../src/index.ts'
 import { Cluster, eventually } from '../cluster.ts'
 import type { TestBroker } from '../cluster.ts'
 
@@ -27,11 +27,11 @@ interface Door {
 }
 
 /** Starts a broker behind a real port. */
-async function open(broker: TestBroker): Promise<Door> {
+async function open(broker: TestBroker, change: Partial<BrokerConfig> = {}): Promise<Door> {
   const port = await freePort()
   const at = { host: HOST, port }
   const config: BrokerListenerConfig = { name: 'PLAINTEXT', bind: at, advertised: at, securityProtocol: 'PLAINTEXT' }
-  await broker.start({ listeners: [config] })
+  await broker.start({ listeners: [config], ...change })
   const listener = createKafkaListener(broker.running.context, config)
   await new Promise<void>((resolve, reject) => {
     listener.start((error) => (error === null ? resolve() : reject(error)))
@@ -98,6 +98,32 @@ describe('over a real broker', () => {
     const read = await kcat(['-C', '-t', 'spread', '-o', 'beginning', '-e', '-q'])
     const order = (texts: readonly string[]): string[] => [...texts].sort()
     expect(order(read.trimEnd().split('\n'))).toEqual(order(lines))
+    await Promise.all(doors.map(shut))
+  })
+
+  test.skipIf(!hasKcat)('kcat in the rack of a follower reads from that follower', async () => {
+    await using cluster = new Cluster('kcat-rack', 2)
+    const properties = new Map([
+      ['replica.selector.class', 'org.apache.kafka.common.replica.RackAwareReplicaSelector'],
+    ])
+    const doors = await Promise.all(cluster.brokers.map((one) => open(one, { rack: `rack-${one.id}`, properties })))
+    await cluster.topic('t', [1, 2])
+    await cluster.isr('t', [1, 2])
+    const lines = Array.from({ length: 500 }, (_, at) => `line ${at}`)
+    for (const line of lines) await cluster.broker(1).produce('t', [line])
+    const read = (rack: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const args = ['-C', '-b', `${HOST}:${doors[0]?.port ?? 0}`, '-t', 't', '-o', 'beginning', '-e', '-q']
+        execFile('kcat', [...args, '-X', `client.rack=${rack}`], { timeout: 20_000 }, (error, out) =>
+          error === null ? resolve(out) : reject(error),
+        )
+      })
+    const served = (id: number): number => cluster.broker(id).running.status().counters.fetchedBytes
+    expect((await read('rack-1')).trimEnd().split('\n')).toEqual(lines)
+    expect([served(1) > 0, served(2)]).toEqual([true, 0])
+    const before = served(1)
+    expect((await read('rack-2')).trimEnd().split('\n')).toEqual(lines)
+    expect([served(1), served(2) > 0]).toEqual([before, true])
     await Promise.all(doors.map(shut))
   })
 })
