@@ -1,4 +1,5 @@
 // What is really in the cluster, asked with raw requests: the word of the client under test is never taken for it.
+import { LONG_MAX, ZERO_UUID } from '@millrace/base'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, createClient } from '@millrace/client'
 import {
@@ -93,7 +94,7 @@ export class Judge {
         })),
       )
       await this.atLeader(topic, partition, async (wire) => {
-        const topicData = [{ name: topic, partitionData: [{ index: partition, records: batch }] }]
+        const topicData = [{ name: topic, topicId: ZERO_UUID, partitionData: [{ index: partition, records: batch }] }]
         const request = { transactionalId: null, acks: -1, timeoutMs: 5_000, topicData }
         const answer = await wire.ask(ProduceApi, 9, request)
         return [answer.responses[0]?.partitionResponses[0]?.errorCode ?? -1, undefined]
@@ -157,19 +158,27 @@ export class Judge {
 
   private fetch(topic: string, partition: number, offset: number): Promise<Uint8Array> {
     return this.atLeader(topic, partition, async (wire) => {
-      const epochs = { currentLeaderEpoch: -1, lastFetchedEpoch: -1, logStartOffset: -1 }
+      const asked = {
+        partition,
+        currentLeaderEpoch: -1,
+        fetchOffset: offset,
+        lastFetchedEpoch: -1,
+        logStartOffset: -1,
+        partitionMaxBytes: FETCH_BYTES,
+        replicaDirectoryId: ZERO_UUID,
+        highWatermark: LONG_MAX,
+      }
       const answer = await wire.ask(FetchApi, 11, {
         clusterId: null,
         replicaId: -1,
+        replicaState: { replicaId: -1, replicaEpoch: -1 },
         maxWaitMs: 500,
         minBytes: 1,
         maxBytes: FETCH_BYTES,
         isolationLevel: 0,
         sessionId: 0,
         sessionEpoch: -1,
-        topics: [
-          { topic, partitions: [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES, ...epochs }] },
-        ],
+        topics: [{ topic, topicId: ZERO_UUID, partitions: [asked] }],
         forgottenTopicsData: [],
         rackId: '',
       })

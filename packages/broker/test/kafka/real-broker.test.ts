@@ -103,9 +103,7 @@ describe('over a real broker', () => {
 
   test.skipIf(!hasKcat)('kcat in the rack of a follower reads from that follower', async () => {
     await using cluster = new Cluster('kcat-rack', 2)
-    const properties = new Map([
-      ['replica.selector.class', 'org.apache.kafka.common.replica.RackAwareReplicaSelector'],
-    ])
+    const properties = new Map([['replica.selector.class', 'org.apache.kafka.common.replica.RackAwareReplicaSelector']])
     const doors = await Promise.all(cluster.brokers.map((one) => open(one, { rack: `rack-${one.id}`, properties })))
     await cluster.topic('t', [1, 2])
     await cluster.isr('t', [1, 2])
