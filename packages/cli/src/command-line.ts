@@ -15,6 +15,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
   addTopic(program)
   addProduce(program)
   addConsume(program)
+  addGroup(program)
   addHealth(program)
   try {
     await program.parseAsync(argv)
@@ -26,6 +27,13 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
 function whole(text: string): number {
   const value = Number(text)
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is needed')
+  return value
+}
+
+function integer(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || text.trim() === '')
+    throw new InvalidArgumentError('a number without fraction is needed')
   return value
 }
 
@@ -132,6 +140,46 @@ function addConsume(program: Command): void {
     .option('-c, --count <number>', 'stop after so many records', whole)
     .option('-K, --key-separator <text>', 'print key, this, value')
     .action(async (topic, options) => (await import('./commands/consume.ts')).consume(topic, options))
+}
+
+function addGroup(program: Command): void {
+  const group = program.command('group').description('list, describe, reset and delete consumer groups')
+  withCluster(group.command('list'))
+    .description('list the groups of consumers')
+    .option('--state [states]', 'with their states; stable,empty: those only')
+    .option('--type [types]', 'with their types; classic,consumer: those only')
+    .option('--others', 'with the groups of programs that are no consumers, such as Kafka Connect’s')
+    .action(async (options) => (await import('./commands/group.ts')).listGroups(options))
+  withCluster(group.command('describe [groups...]'))
+    .description('show the offsets and the lag of groups')
+    .option('--all', 'all groups')
+    .option('--members', 'the members instead')
+    .option('--state', 'the state instead')
+    .option('--verbose', 'with epochs and assignments')
+    .action(async (groups, options) => (await import('./commands/group-describe.ts')).describeGroups(groups, options))
+  withCluster(group.command('delete <groups...>'))
+    .description('delete groups without members, with their offsets')
+    .action(async (groups, options) => (await import('./commands/group.ts')).deleteGroups(groups, options))
+  addGroupReset(group)
+}
+
+function addGroupReset(group: Command): void {
+  withCluster(group.command('reset-offsets <group>'))
+    .description('let a group without members go on somewhere else')
+    .option('--topic <name[:0,1]>', 'a topic, or some of its partitions; may be repeated', collect)
+    .option('--all-topics', 'all that the group has committed')
+    .option('--to-earliest', 'to the first record')
+    .option('--to-latest', 'to the end')
+    .option('--to-current', 'to where it is; to the end where nothing is committed')
+    .option('--to-offset <offset>', 'to this offset', whole)
+    .option('--shift-by <count>', 'by so many offsets, back with a minus', integer)
+    .option('--by-duration <duration>', 'to the first record since so long ago, such as PT1H or P1DT2H30M')
+    .option('--to-datetime <time>', 'to the first record since 2026-01-31T12:00:00Z, for example')
+    .option('--from-file <file>', 'to what the lines topic,partition,offset say; the group may stand before')
+    .option('--dry-run', 'show what would be done, change nothing')
+    .option('--execute', 'do it, which is the default; Kafka’s own tool wants it said')
+    .option('--export', 'print lines for --from-file')
+    .action(async (name, options) => (await import('./commands/group-reset.ts')).resetOffsets(name, options))
 }
 
 function addHealth(program: Command): void {

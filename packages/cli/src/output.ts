@@ -18,6 +18,25 @@ export function printTable(titles: readonly string[], rows: readonly (readonly (
   process.stdout.write(`${[titles, ...rows].map(line).join('\n')}\n`)
 }
 
+/** A column as wide as `width`, or as its longest cell where it `grows`; without a width it is not filled up, and no column follows it. */
+export interface Column {
+  readonly title: string
+  readonly width?: number
+  readonly grows?: boolean
+}
+
+/** Rows under their titles in the layout of Kafka's own tools, byte for byte: scripts that read those read these. A missing value is a dash. */
+export function kafkaLines(
+  columns: readonly Column[],
+  rows: readonly (readonly (string | number | null)[])[],
+): readonly string[] {
+  const texts = [columns.map(({ title }) => title), ...rows.map((row) => row.map((cell) => String(cell ?? '-')))]
+  const widths = columns.map(({ width = 0, grows = false }, at) =>
+    Math.max(width, ...(grows ? texts.map((row) => row[at]?.length ?? 0) : [])),
+  )
+  return texts.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(' '))
+}
+
 /** Text with the lines of a box around it, as wide as its widest line. */
 export function box(lines: readonly string[]): string {
   const width = Math.max(...lines.map((line) => line.length))

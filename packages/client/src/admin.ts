@@ -12,7 +12,10 @@ import {
 import type { Cluster, TopicMetadata } from './cluster.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { ConnectionError, KafkaError, TimeoutError } from './errors.ts'
-import { EARLIEST, LATEST, listOffsets } from './offsets.ts'
+import { GroupAdmin } from './group-admin.ts'
+import type { TopicPartition } from './group-descriptions.ts'
+import { EARLIEST, LATEST, listOffsets, listOffsetsWhereLed, type OffsetRules } from './offsets.ts'
+import { refuse, refuseFinally } from './refusal.ts'
 import { retrying } from './retry.ts'
 
 /** A topic to be created. */
@@ -68,17 +71,20 @@ const DELETE = 1
 const KNOWN_EVERYWHERE_MS = 5_000
 
 /**
- * Changes and describes topics. Every call is tried again, for as long as the client's retry timeout, while brokers or the controller change;
+ * Changes and describes topics, and groups with `groups`. Every call is tried again, for as long as the client's retry timeout, while brokers or the controller change;
  * refusals are `KafkaError`s, and `TimeoutError` says that no broker answered. A change that was repeated after a lost answer and was found
  * done counts as done.
  */
 export class Admin {
+  /** Lists, describes, changes and deletes consumer groups. */
+  readonly groups: GroupAdmin
   private readonly cluster: Cluster
   private readonly pool: ConnectionPool
 
   constructor(cluster: Cluster) {
     this.cluster = cluster
     this.pool = new ConnectionPool(cluster.options)
+    this.groups = new GroupAdmin(cluster, this.pool)
   }
 
   /** Resolves once the brokers know the topic and its leaders, at the latest five seconds after its creation. */
@@ -214,6 +220,20 @@ export class Admin {
   }
 
   /**
+   * Offsets of many partitions at once, in their order: the first, the one after the last committed record, or that of the first record at or after
+   * a time (milliseconds since 1970). Null for a partition that does not exist or has no leader now, and where no record is that young.
+   */
+  async partitionOffsets(
+    partitions: readonly TopicPartition[],
+    at: 'earliest' | 'latest' | { readonly timestamp: number },
+  ): Promise<readonly (number | null)[]> {
+    const timestamp = at === 'earliest' ? EARLIEST : at === 'latest' ? LATEST : at.timestamp
+    const queries = partitions.map(({ topic, partition }) => ({ topic, partition, timestamp }))
+    const found = await listOffsetsWhereLed(this.cluster, queries, this.offsetRules)
+    return found.map((one) => (one === null || one.offset < 0 ? null : one.offset))
+  }
+
+  /**
    * The first record at or after a time (milliseconds since 1970) in each partition of a topic, by partition; null where no record is that
    * young.
    */
@@ -258,7 +278,11 @@ export class Admin {
   }
 
   private list(queries: Parameters<typeof listOffsets>[1]): ReturnType<typeof listOffsets> {
-    return listOffsets(this.cluster, queries, { pool: this.pool, committedOnly: false, signal: this.cluster.signal })
+    return listOffsets(this.cluster, queries, this.offsetRules)
+  }
+
+  private get offsetRules(): OffsetRules {
+    return { pool: this.pool, committedOnly: false, signal: this.cluster.signal }
   }
 
   /** Brokers and controller are looked up anew before another try: who was asked may be gone, or no controller any more. */
@@ -321,22 +345,3 @@ export class Admin {
 
 /** How much later than the controller's own wait an answer may come. */
 const ANSWER_SLACK_MS = 5_000
-
-interface Answered {
-  readonly errorCode: number
-  readonly errorMessage?: string | null
-}
-
-function refuse(answer: Answered | undefined, what: string): void {
-  if (answer === undefined)
-    throw new KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, what, 'the broker left it out of its answer')
-  const { errorCode, errorMessage = null } = answer
-  if (errorCode !== ErrorCode.NONE) throw new KafkaError(errorCode as ErrorCode, what, errorMessage)
-}
-
-/** For topics that must exist: an unknown one stays unknown, so there is nothing to wait for. */
-function refuseFinally(answer: Answered | undefined, what: string): void {
-  if (answer?.errorCode !== ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return refuse(answer, what)
-  const error = new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, what, 'there is no such topic')
-  throw Object.assign(error, { retriable: false })
-}

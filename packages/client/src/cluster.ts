@@ -1,7 +1,7 @@
 import { type Address, ErrorCode, ZERO_UUID } from '@millrace/base'
 import { type Api, MetadataApi, type MetadataRequest, type MetadataResponse } from '@millrace/protocol'
 import { addressText } from './address.ts'
-import type { Connection, ConnectionOptions } from './connection.ts'
+import type { Connection, ConnectionOptions, Versioned } from './connection.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import { ConnectionError, KafkaError } from './errors.ts'
 import { closingSignal, type RetryRules, retrying } from './retry.ts'
@@ -174,7 +174,7 @@ export class Cluster {
   /** Sends to the brokers in turn until one answers; those that failed lately come last. */
   async sendToAny<Q, R>(
     api: Api<Q, R>,
-    request: Q,
+    request: Versioned<Q>,
     options: { pool?: ConnectionPool; timeoutMs?: number } = {},
   ): Promise<R> {
     const { pool = this.pool, timeoutMs } = options

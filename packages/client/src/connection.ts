@@ -30,6 +30,9 @@ interface Waiting {
   readonly timer: NodeJS.Timeout
 }
 
+/** A request, or how it looks in the version that both sides agreed on: some APIs put the same question into other fields. */
+export type Versioned<Q> = Q | ((version: number) => Q)
+
 type VersionRange = readonly [min: number, max: number]
 
 /** The last versions that name topics by name, as this client does. */
@@ -86,9 +89,17 @@ export class Connection {
     return version
   }
 
+  /** Whether both sides know a version of an API. */
+  serves(api: Api): boolean {
+    const range = this.versions.get(api.key)
+    return range !== undefined && range[0] <= api.versions[1] && api.versions[0] <= range[1]
+  }
+
   /** Rejects with `TimeoutError` when it is not answered in time; the connection is then closed, because answers come in order. */
-  async send<Q, R>(api: Api<Q, R>, request: Q, timeoutMs = this.options.requestTimeoutMs): Promise<R> {
-    return (await this.sendAs(api, this.version(api), request, timeoutMs)) as R
+  async send<Q, R>(api: Api<Q, R>, request: Versioned<Q>, timeoutMs = this.options.requestTimeoutMs): Promise<R> {
+    const version = this.version(api)
+    const asked = typeof request === 'function' ? (request as (version: number) => Q)(version) : request
+    return (await this.sendAs(api, version, asked, timeoutMs)) as R
   }
 
   /** For requests without an answer (acks 0). Resolves once the bytes are with the operating system. */

@@ -101,6 +101,17 @@ const FIXES: Readonly<Partial<Record<number, string>>> = {
   [ErrorCode.OFFSET_OUT_OF_RANGE]:
     'Those records are gone or not there yet: read from "earliest" or "latest", or set onOutOfRange.',
   [ErrorCode.INVALID_TOPIC_EXCEPTION]: 'Topic names have 1 to 249 of the characters a-z, A-Z, 0-9, ".", "_" and "-".',
+  [ErrorCode.GROUP_ID_NOT_FOUND]: 'Look at the names of the groups: millrace group list.',
+  [ErrorCode.INVALID_GROUP_ID]: 'A group needs a name that is not empty.',
+  [ErrorCode.NON_EMPTY_GROUP]:
+    'Stop its consumers first (millrace group describe NAME --members tells who they are), or wait until their sessions end.',
+  [ErrorCode.UNKNOWN_MEMBER_ID]:
+    'Offsets of a group are set from outside only while it has no members: stop its consumers first, or wait until their sessions end.',
+  [ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC]: 'Stop the consumers of this group that read the topic first.',
+  [ErrorCode.COORDINATOR_NOT_AVAILABLE]:
+    'Nobody coordinates the group now: look whether the brokers run and __consumer_offsets has leaders.',
+  [ErrorCode.COORDINATOR_LOAD_IN_PROGRESS]: 'The coordinator still reads its groups: try again in a moment.',
+  [ErrorCode.GROUP_AUTHORIZATION_FAILED]: 'Ask for the rights on this group.',
   [ErrorCode.UNSUPPORTED_VERSION]: 'Use a broker of Apache Kafka 2.8 or newer, or of the version of this client.',
   [ErrorCode.TOPIC_AUTHORIZATION_FAILED]: 'Ask for the rights on this topic.',
   [ErrorCode.CLUSTER_AUTHORIZATION_FAILED]: 'Ask for the rights on this cluster.',

@@ -59,6 +59,21 @@ export async function listOffsets(
   return queries.map((query) => found.get(query) as FoundOffset)
 }
 
+/** As `listOffsets`, with null for partitions that do not exist or have no leader now: nobody waits for those. */
+export async function listOffsetsWhereLed(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  rules: OffsetRules,
+): Promise<readonly (FoundOffset | null)[]> {
+  const topics = [...new Set(queries.map(({ topic }) => topic))]
+  if (topics.length === 0) return []
+  await retrying(`topics ${topics.join(', ')}`, cluster.retryRules(rules.signal), () => cluster.refresh(topics))
+  const led = queries.filter(({ topic, partition }) => cluster.leader(topic, partition) >= 0)
+  const found = await listOffsets(cluster, led, rules)
+  const answers = new Map(led.map((query, at) => [query, found[at] ?? null]))
+  return queries.map((query) => answers.get(query) ?? null)
+}
+
 interface OffsetRequest {
   readonly leader: number
   readonly asked: OffsetQuery[]

@@ -3,6 +3,7 @@ import { type ClusterOptions, withClient } from '../connect.ts'
 import { UsageError } from '../failure.ts'
 import { writeOut } from '../output.ts'
 import { jsonLines, rawLines } from '../record-text.ts'
+import { isoTime } from '../times.ts'
 
 interface ConsumeOptions extends ClusterOptions {
   readonly partition?: number
@@ -49,13 +50,6 @@ function startPosition(text: string): StartPosition {
       'Give earliest, latest, offset:N, milliseconds since 1970, or a time such as 2026-01-31T12:00:00Z.',
     )
   return { timestamp }
-}
-
-/** NaN for everything else: `Date.parse` alone finds a date in almost any text. */
-function isoTime(text: string): number {
-  return /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN
 }
 
 function render(records: readonly ConsumedRecord[], options: ConsumeOptions): string | Buffer {
