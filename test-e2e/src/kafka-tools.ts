@@ -7,6 +7,7 @@ const TOOLS = 'org.apache.kafka.tools'
 const CLASSES = {
   cluster: `${TOOLS}.ClusterTool`,
   configs: 'kafka.admin.ConfigCommand',
+  'consumer-groups': `${TOOLS}.consumer.group.ConsumerGroupCommand`,
   'console-consumer': `${TOOLS}.consumer.ConsoleConsumer`,
   'console-producer': `${TOOLS}.ConsoleProducer`,
   'delete-records': `${TOOLS}.DeleteRecordsCommand`,

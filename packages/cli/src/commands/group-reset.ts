@@ -130,7 +130,7 @@ async function edges(
   return places.map((place, at) => {
     const offset = offsets[at] ?? null
     if (offset !== null) return withOffset(place, offset)
-    throw new MillraceError('REQUEST_REFUSED', `${text(place)} does not exist, or has no leader now.`, {
+    throw new MillraceError('REQUEST_REFUSED', `There is no ${text(place)}, or it has no leader now.`, {
       fix: `Look at it (millrace topic describe ${place.topic}), or leave it out: --topic NAME:0,1 names single partitions.`,
     })
   })
