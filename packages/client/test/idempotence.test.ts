@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { InitProducerIdApi, ProduceApi, type ProduceRequest, type ProduceResponse } from '@millrace/protocol'
 import { baseSequence, producerEpoch, producerId, recordCount } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
@@ -26,7 +26,7 @@ function refusal(errorCode: ErrorCode): ProduceResponse {
   const partition = { index: 0, errorCode, baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 }
   const currentLeader = { leaderId: -1, leaderEpoch: -1 }
   const partitionResponses = [{ ...partition, recordErrors: [], errorMessage: null, currentLeader }]
-  return { responses: [{ name: 't', partitionResponses }], throttleTimeMs: 0, nodeEndpoints: [] }
+  return { responses: [{ name: 't', topicId: ZERO_UUID, partitionResponses }], throttleTimeMs: 0, nodeEndpoints: [] }
 }
 
 async function started(partitions = 1): Promise<FakeCluster> {
