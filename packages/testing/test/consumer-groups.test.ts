@@ -188,7 +188,10 @@ describe('a consumer group of kafkajs', () => {
     await sleep(100)
     const after = await member(kafka)
     await produce(kafka, 300, 50)
-    expect([...(await read([after], 50))].sort()).toEqual(numbered(350).slice(300).sort())
+    // What it read while its coordinator changed it may not have committed any more: that comes again, and nothing else.
+    const due = numbered(350).slice(300)
+    await eventually('all that was not read is read', () => due.every((value) => after.values.includes(value)) || null)
+    expect(after.values.filter((value) => Number(value.slice(1)) < 200)).toEqual([])
     await after.consumer.disconnect()
     await cluster.start(coordinator)
     await allCommitted(admin, 350)

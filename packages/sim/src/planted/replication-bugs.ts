@@ -61,20 +61,20 @@ export const REPLICATION_BUGS: readonly PlantedBug[] = [
   ),
   bug('acks=all is answered when the leader has written', [
     'broker/src/produce-queue.ts',
-    'if (acks === -1) this.waiters.push({ answer, baseOffset, endOffset, logAppendTimeMs })\n      else if (acks === 1)',
+    'if (acks === -1) this.waiters.push(waiter)\n    else if (acks === 1)',
     'if (acks !== 0)',
   ]),
   bug('a deposed leader tells its producers that all is well', [
     'broker/src/replica.ts',
-    'if (failWaitersOfEpoch !== null) this.queue.failAll(ErrorCode.NOT_LEADER_OR_FOLLOWER)',
+    'if (failWaitersOfEpoch !== null) this.failProduces(ErrorCode.NOT_LEADER_OR_FOLLOWER)',
     'if (failWaitersOfEpoch !== null) this.queue.passed(log.endOffset, true, machine.logStart)',
   ]),
   bug(
     'consumers read above the watermark',
     [
       'broker/src/replica-reads.ts',
-      'availableBytes: offset >= highWatermark ? 0 : estimatedBytes(replica, highWatermark - offset),',
-      'availableBytes: offset >= log.endOffset ? 0 : estimatedBytes(replica, log.endOffset - offset),',
+      'availableBytes: idle || offset >= highWatermark ? 0 : estimatedBytes(replica, highWatermark - offset),',
+      'availableBytes: idle || offset >= log.endOffset ? 0 : estimatedBytes(replica, log.endOffset - offset),',
     ],
     [
       'broker/src/replica-reads.ts',
