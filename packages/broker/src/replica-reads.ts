@@ -119,7 +119,9 @@ export function readError(replica: BrokerReplica, currentLeaderEpoch: number, le
   const { leaderEpoch, role } = replica.machine
   if (currentLeaderEpoch !== -1 && currentLeaderEpoch < leaderEpoch) return ErrorCode.FENCED_LEADER_EPOCH
   if (currentLeaderEpoch > leaderEpoch) return ErrorCode.UNKNOWN_LEADER_EPOCH
-  return leaderOnly && role !== 'leader' ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE
+  // A copy that nobody leads may be a blank one, whose emptiness says nothing of the partition.
+  const serves = role === 'leader' || (!leaderOnly && replica.image.leader !== -1)
+  return serves ? ErrorCode.NONE : ErrorCode.NOT_LEADER_OR_FOLLOWER
 }
 
 /** Of the followers that have the offset, the one that the selector sends the reader to; -1: this leader serves. */

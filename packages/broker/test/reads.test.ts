@@ -132,6 +132,17 @@ describe('what a consumer reads from a follower', () => {
     )
   })
 
+  it('is nothing while nobody leads the partition: the copy may be a blank one', async () => {
+    await using cluster = await Cluster.started('nearby-orphan', 2)
+    await cluster.topic('t', [1, 2])
+    const anywhere = { ...LIMITS, leaderOnly: false }
+    const follower = cluster.broker(2).replica('t')
+    await cluster.broker(1).produce('t', ['a'])
+    await eventually(() => expect(follower.fetchState(0, anywhere)).toMatchObject({ error: NONE, highWatermark: 1 }))
+    cluster.controller.force('t', { leader: -1 })
+    await eventually(() => expect(follower.fetchState(0, anywhere).error).toBe(NOT_LEADER_OR_FOLLOWER))
+  })
+
   it('is looked at again when the watermark or the leader epoch of the follower moves', async () => {
     await using cluster = await Cluster.started('nearby-watch', 2)
     await cluster.topic('t', [1, 2])
