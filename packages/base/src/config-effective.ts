@@ -47,6 +47,13 @@ export function brokerConfigProblem(name: string, value: string): string | null 
   return key === undefined ? null : problemOf(key, value)
 }
 
+/** The text that counts for one broker setting: what is set, if it can be that, else the default; '' where there is none. */
+export function brokerConfigValue(properties: Properties, name: string): string {
+  const value = properties.get(name)
+  if (value !== undefined && brokerConfigProblem(name, value) === null) return value.trim()
+  return BROKER_KEYS.get(name)?.default ?? ''
+}
+
 /** What is wrong with a topic's settings together, each of them being right by itself; null when nothing is. */
 export function topicConfigsProblem(overrides: Properties, brokerProperties: Properties): string | null {
   const config = effectiveTopicConfig(overrides, brokerProperties)

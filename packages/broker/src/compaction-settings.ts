@@ -1,9 +1,9 @@
-import { BROKER_KEYS, parseBoolean, parseWhole, type Properties } from '@millrace/base'
+import { brokerConfigValue, parseBoolean, parseWhole, type Properties } from '@millrace/base'
 import type { CompactionSettings } from '@millrace/storage'
 
 /** What `log.cleaner.*` says: null where nothing is to be compacted. */
 export function compactionSettings(properties: Properties): CompactionSettings | null {
-  const of = (name: string): string => properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? ''
+  const of = (name: string): string => brokerConfigValue(properties, name)
   if (!parseBoolean(of('log.cleaner.enable'))) return null
   return {
     // No byte in a second would never end.
@@ -14,8 +14,7 @@ export function compactionSettings(properties: Properties): CompactionSettings |
 
 /** How often logs to compact are looked for. */
 export function compactionIntervalMs(properties: Properties): number {
-  const name = 'log.cleaner.backoff.ms'
-  return Math.max(LEAST_INTERVAL_MS, parseWhole(properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '15000'))
+  return Math.max(LEAST_INTERVAL_MS, parseWhole(brokerConfigValue(properties, 'log.cleaner.backoff.ms')))
 }
 
 /** A look costs a walk over all logs. */

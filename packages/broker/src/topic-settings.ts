@@ -7,8 +7,6 @@ export interface TopicSettings {
   readonly config: TopicConfig
   readonly log: LogConfig
   readonly logAppendTime: boolean
-  /** Compaction leaves gaps between the offsets of batches. */
-  readonly compacted: boolean
 }
 
 /** The broker's own settings as text: its dynamic ones, then those of the whole cluster, then its file. */
@@ -27,7 +25,6 @@ export function topicSettings(image: ClusterImage, topic: string, properties: Pr
   const { deleteRetentionMs, minCompactionLagMs, maxCompactionLagMs, minCleanableDirtyRatio } = config
   return {
     config,
-    compacted,
     logAppendTime: config.messageTimestampType === 'LogAppendTime',
     log: {
       segmentBytes,

@@ -1,4 +1,4 @@
-import { BROKER_KEYS, parseWhole, type Properties, type Timer, type World } from '@millrace/base'
+import { brokerConfigValue, parseWhole, type Properties, type Timer, type World } from '@millrace/base'
 import type { ClusterImage } from '@millrace/metadata'
 import { compactionIntervalMs, compactionSettings } from './compaction-settings.ts'
 import type { BrokerCounters } from './metrics.ts'
@@ -55,8 +55,7 @@ export class Upkeep {
   /** Once the directories are open. */
   startDiskWork(): void {
     const { own, config } = this.host
-    const name = 'log.retention.check.interval.ms'
-    const retentionMs = parseWhole(config.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '300000')
+    const retentionMs = parseWhole(brokerConfigValue(config.properties, 'log.retention.check.interval.ms'))
     this.every(
       'checkpoint',
       () => CHECKPOINT_US,
@@ -124,8 +123,7 @@ export class Upkeep {
   }
 
   private expireProducers(): void {
-    const name = 'producer.id.expiration.ms'
-    const expirationMs = parseWhole(this.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? '86400000')
+    const expirationMs = parseWhole(brokerConfigValue(this.properties, 'producer.id.expiration.ms'))
     const now = this.host.world.clock.wallMs()
     for (const replica of this.host.replicas()) replica.expireProducers(now, expirationMs)
   }

@@ -82,10 +82,15 @@ function rotten(path: string, problem: string): IoError {
 function readFiles(disk: Disk, paths: readonly string[], life: Uint8Array, done: Done<FoundJournal | null>): void {
   const runs: FileRun[] = []
   const readOne = (path: string, ended: Done<void>): void =>
-    readWhole(disk, path, (error, bytes) => {
-      if (error === null) runs.push(runOf(path, bytes, life))
-      ended(error)
-    })
+    readSmallFile(
+      disk,
+      path,
+      (error, bytes) => {
+        if (bytes !== null) runs.push(runOf(path, bytes, life))
+        ended(error ?? (bytes === null ? new IoError('ENOENT', path, 'it was listed and is gone') : null))
+      },
+      MAX_FILE_BYTES,
+    )
   // One at a time: each is read whole.
   eachLimited(paths, 1, readOne, (error) => {
     if (error !== null) return done(error, null)
@@ -95,20 +100,6 @@ function readFiles(disk: Disk, paths: readonly string[], life: Uint8Array, done:
       if (!(cause instanceof IoError)) throw cause
       done(cause, null)
     }
-  })
-}
-
-function readWhole(disk: Disk, path: string, done: Done<Uint8Array>): void {
-  disk.open(path, 'read', (error, file) => {
-    if (error !== null) return done(error, new Uint8Array(0))
-    const tooLarge = file.size > MAX_FILE_BYTES
-    const into = new Uint8Array(tooLarge ? 0 : file.size)
-    file.read(0, into, (failed, count) =>
-      file.close(() => {
-        const problem = tooLarge ? rotten(path, `no journal has ${file.size} bytes`) : failed
-        done(problem, into.subarray(0, count))
-      }),
-    )
   })
 }
 

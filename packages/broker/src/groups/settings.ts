@@ -1,11 +1,11 @@
-import { BROKER_KEYS, brokerConfigProblem, LONG_MAX, parseList, parseWhole, type Properties } from '@millrace/base'
+import { brokerConfigValue, LONG_MAX, parseList, parseWhole, type Properties } from '@millrace/base'
 import type { GroupsConfig } from '@millrace/groups'
 
 const MINUTE_MS = 60_000
 
 /** What server.properties says of groups. */
 export function groupsConfig(properties: Properties): GroupsConfig {
-  const number = (name: string): number => parseWhole(text(properties, name))
+  const number = (name: string): number => parseWhole(brokerConfigValue(properties, name))
   return {
     minSessionTimeoutMs: number('group.min.session.timeout.ms'),
     maxSessionTimeoutMs: number('group.max.session.timeout.ms'),
@@ -19,14 +19,14 @@ export function groupsConfig(properties: Properties): GroupsConfig {
       heartbeatIntervalMs: number('group.consumer.heartbeat.interval.ms'),
       maxSize: number('group.consumer.max.size'),
       assignmentIntervalMs: number('group.consumer.assignment.interval.ms'),
-      assignors: assignors(text(properties, 'group.consumer.assignors')),
+      assignors: assignors(brokerConfigValue(properties, 'group.consumer.assignors')),
     },
   }
 }
 
 /** How long a commit may take, in milliseconds. */
 export function commitTimeoutMs(properties: Properties): number {
-  return parseWhole(text(properties, 'offsets.commit.timeout.ms'))
+  return parseWhole(brokerConfigValue(properties, 'offsets.commit.timeout.ms'))
 }
 
 /** How `__consumer_offsets` is made. */
@@ -39,20 +39,13 @@ export interface OffsetsTopicSettings {
 
 export function offsetsTopicSettings(properties: Properties): OffsetsTopicSettings {
   return {
-    partitions: parseWhole(text(properties, 'offsets.topic.num.partitions')),
-    replicas: parseWhole(text(properties, 'offsets.topic.replication.factor')),
-    segmentBytes: parseWhole(text(properties, 'offsets.topic.segment.bytes')),
+    partitions: parseWhole(brokerConfigValue(properties, 'offsets.topic.num.partitions')),
+    replicas: parseWhole(brokerConfigValue(properties, 'offsets.topic.replication.factor')),
+    segmentBytes: parseWhole(brokerConfigValue(properties, 'offsets.topic.segment.bytes')),
   }
 }
 
 function assignors(value: string): readonly ('uniform' | 'range')[] {
   const known = parseList(value).filter((name) => name === 'uniform' || name === 'range')
   return known.length > 0 ? known : ['uniform', 'range']
-}
-
-/** The text of a key: the file's, or where that is none the default. */
-function text(properties: Properties, name: string): string {
-  const value = properties.get(name)
-  if (value !== undefined && brokerConfigProblem(name, value) === null) return value.trim()
-  return BROKER_KEYS.get(name)?.default ?? ''
 }

@@ -1,4 +1,4 @@
-import { BROKER_KEYS, brokerConfigProblem } from '@millrace/base'
+import { brokerConfigValue } from '@millrace/base'
 import type { Clock, Random } from '@millrace/base'
 import { FetchSession } from './fetch-session.ts'
 
@@ -11,9 +11,7 @@ const MOST_ID = 0x7fff_ffff
 
 /** `max.incremental.fetch.session.cache.slots` of the broker's settings. */
 export function sessionSlots(properties: ReadonlyMap<string, string>): number {
-  const text = properties.get(SLOTS)
-  const valid = text !== undefined && brokerConfigProblem(SLOTS, text) === null
-  return Number(valid ? text : BROKER_KEYS.get(SLOTS)?.default)
+  return Number(brokerConfigValue(properties, SLOTS))
 }
 
 /** A session that is about to be granted: what it would be. */

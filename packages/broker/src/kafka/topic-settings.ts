@@ -1,4 +1,4 @@
-import { BROKER_KEYS, brokerConfigProblem, effectiveTopicConfig, layered } from '@millrace/base'
+import { brokerConfigValue, effectiveTopicConfig, layered } from '@millrace/base'
 import type { Properties, TopicConfig } from '@millrace/base'
 import type { ProduceRules } from '@millrace/records'
 import type { BrokerContext } from '../seams.ts'
@@ -50,9 +50,7 @@ export class TopicSettings {
   /** The text of a broker setting: dynamic for this broker, dynamic for all, of the file, the default; '' where there is none. */
   broker(name: string): string {
     this.refresh()
-    const value = this.properties.get(name)
-    if (value !== undefined && brokerConfigProblem(name, value) === null) return value.trim()
-    return BROKER_KEYS.get(name)?.default ?? ''
+    return brokerConfigValue(this.properties, name)
   }
 
   private refresh(): void {
