@@ -129,7 +129,10 @@ class Opening {
     const segments = this.dropBelow(promised.logStart)
     if (segments.length === 0) return this.openWithout(promised)
     const lostHead = this.lostHead(segments[0] as Segment, promised)
-    if (lostHead !== null) return this.openRotten(segments, known, lostHead)
+    if (lostHead !== null) {
+      const journaled = this.journaledFrom(promised)
+      return journaled === null ? this.openRotten(segments, known, lostHead) : this.openAnew(journaled, promised)
+    }
     const empty = segments.every(({ size }) => size === 0)
     const last = segments.at(-1) as Segment
     // A checkpoint is written at a clean stop only for what it knew, and an epoch history only once there is an epoch.
@@ -170,6 +173,16 @@ class Opening {
     return `the first segment begins at offset ${baseOffset}, the log at ${logStart}`
   }
 
+  /**
+   * From where the journal has all of the log, at or below its start: the files are not needed then. A power cut takes a young segment's
+   * name and leaves a later one's, after everything before was deleted. Null when the files hold something that the journal does not.
+   */
+  private journaledFrom({ recoveryPoint, logStart }: Promised): number | null {
+    const first = this.changes?.pieces[0]
+    if (first === undefined || Math.max(first.from, recoveryPoint) > logStart) return null
+    return Math.max(first.from, recoveryPoint)
+  }
+
   /** Nothing of it is trusted, and nothing changed. */
   private openRotten(segments: Segment[], known: Known, quarantined: string): void {
     const endOffset = Math.max(known.highWatermark, (segments.at(-1) as Segment).baseOffset)
@@ -208,7 +221,7 @@ class Opening {
     // What the journal has of it counts as there until it is replayed.
     const offset = this.changes === null ? Math.max(recoveryPoint, highWatermark) : recoveryPoint
     this.openEmpty(
-      logStart,
+      this.journaledFrom(promised) ?? logStart,
       promised,
       offset > logStart ? `every segment is gone, the log was promised up to offset ${offset}` : null,
     )

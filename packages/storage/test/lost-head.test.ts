@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { FlushMode, PartitionLog } from '../src/index.ts'
-import { batchAt, createLog, type Opened, openDirectory, SMALL } from './log-fixture.ts'
+import { batchAt, createLog, type Opened, openDirectory, readAll, SMALL } from './log-fixture.ts'
 import { SimWorld } from './sim-world.ts'
 
 const FOLDER = '/data/topic-0'
@@ -40,14 +40,21 @@ function next({ world }: Opened, flushMode: FlushMode): PartitionLog {
 }
 
 describe.each(MODES)('a log whose first file is lost, in %s mode,', (mode) => {
-  it.each(['killed', 'stopped in order'])('is quarantined when its process was %s, and begins nowhere else', (how) => {
-    const was = filled(mode)
-    if (how === 'killed') was.world.kill()
-    else was.world.ask<void>((done) => was.directory.close(done))
-    was.world.disk.drop(segmentsOf(was)[0] as string)
-    const log = next(was, mode)
-    expect(log.quarantined).toMatch(/^the first segment begins at offset \d+, the log at 0$/)
-  })
+  it.each(['stopped in order', 'killed'])(
+    'is quarantined when its last process was %s, and begins nowhere else',
+    (how) => {
+      const was = filled(mode)
+      was.world.ask<void>((done) => was.directory.close(done))
+      if (how === 'killed') {
+        const world = new SimWorld(3, was.world.disk)
+        fill(world, opened(world, mode).found.logs[0] as PartitionLog)
+        world.kill()
+      }
+      was.world.disk.drop(segmentsOf(was)[0] as string)
+      const log = next(was, mode)
+      expect(log.quarantined).toMatch(/^the first segment begins at offset \d+, the log at 0$/)
+    },
+  )
 
   it('is quarantined above a start that was moved', () => {
     const was = filled(mode)
@@ -69,13 +76,40 @@ describe.each(MODES)('a log whose first file is lost, in %s mode,', (mode) => {
   })
 })
 
-it('a young log of which only the journal tells is quarantined when its first file is lost', () => {
-  const was = opened(new SimWorld(1), 'fsync')
-  const { log } = createLog(was)
-  fill(was.world, log)
-  was.world.kill()
-  was.world.disk.drop(segmentsOf(was)[0] as string)
-  expect(next(was, 'fsync').quarantined).toMatch(/the log at 0$/)
+describe('a young log whose journal has all of it', () => {
+  const young = (): Opened & { log: PartitionLog } => {
+    const directory = opened(new SimWorld(1), 'fsync')
+    const { log } = createLog(directory)
+    fill(directory.world, log)
+    return { ...directory, log }
+  }
+
+  /** What is found after the process was killed and these of its files were lost. */
+  function after(was: Opened, lost: (files: string[]) => string[]): { log: PartitionLog; batches: number } {
+    was.world.kill()
+    for (const path of lost(segmentsOf(was))) was.world.disk.drop(path)
+    const world = new SimWorld(2, was.world.disk)
+    const log = opened(world, 'fsync').found.logs[0] as PartitionLog
+    log.configure(SMALL)
+    return { log, batches: log.quarantined === null ? readAll(world, log).length : 0 }
+  }
+
+  const LOSSES = { 'its first file': (files: string[]) => files.slice(0, 1), 'every file': (files: string[]) => files }
+
+  describe.each(Object.entries(LOSSES))('and that lost %s', (_, lost) => {
+    it('is whole', () => {
+      const { log, batches } = after(young(), lost)
+      expect([log.quarantined, log.logStart, log.endOffset, batches]).toEqual([null, 0, 120, 60])
+    })
+
+    it.each([50, 51])('is whole from its start %d, below which all files are deleted', (start) => {
+      const was = young()
+      was.log.advanceLogStart(start)
+      was.world.run(10_000_000)
+      const { log, batches } = after(was, lost)
+      expect([log.quarantined, log.logStart, log.endOffset, batches]).toEqual([null, start, 120, 35])
+    })
+  })
 })
 
 describe.each(MODES)('a log that begins later by right, in %s mode,', (mode) => {
