@@ -4,7 +4,7 @@ import { lastOffset, maxTimestamp } from '@millrace/records'
 import { eachLimited } from './flow.ts'
 import type { IndexFile } from './index-file.ts'
 import { IndexTable } from './index-table.ts'
-import type { Segment } from './segment.ts'
+import { Rot, type Segment } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 
 /** How often a load that the log's changes overtook is begun again. */
@@ -109,10 +109,11 @@ export class IndexCache {
     }
     walkBatches(this.disk, request, (error, end) => {
       if (error !== null) return done(error)
-      if (segment.index.version !== version && attempts > 0)
-        return this.rebuildNow(segment, intervalBytes, attempts - 1, done)
-      if (end.why === 'damage')
-        return done(new IoError('EIO', segment.logPath, `${end.detail}, at byte ${end.position}`))
+      if (segment.index.version !== version)
+        return attempts > 0
+          ? this.rebuildNow(segment, intervalBytes, attempts - 1, done)
+          : done(new IoError('EIO', segment.logPath, 'it changes while its index is made'))
+      if (end.why === 'damage') return done(new Rot(segment.logPath, `${end.detail}, at byte ${end.position}`))
       if (!segment.writable) fresh.finish()
       segment.index.adopt(fresh)
       done(null)

@@ -3,7 +3,7 @@ import { BATCH_HEADER_BYTES, baseOffset, batchBytes, isGap, lastOffset, nextOffs
 import { headerProblem } from './batch-walk.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import { OWN_MEMORY } from './read-memory.ts'
-import type { Segment } from './segment.ts'
+import { Rot, type Segment } from './segment.ts'
 import type { LogSlice, ReadMemory } from './types.ts'
 
 /** The most that one read gives: memory must not follow what a client asks for. */
@@ -126,6 +126,7 @@ export class LogReads {
 
   private indexed(request: ReadRequest, segment: Segment, error: IoError | null): void {
     if (segment.removed || error === null) return this.start(request)
+    if (error instanceof Rot) this.log.quarantine(error.message)
     this.failed(request, segment, error)
   }
 

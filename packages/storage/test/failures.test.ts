@@ -211,6 +211,18 @@ describe('a read that fails', () => {
     expect(() => log.append([batchAt({ at: 10 })], 0)).toThrow('quarantined')
   })
 
+  it('because its index leads it to rot, which an index that is made anew meets again, quarantines the log', () => {
+    const { world, directory, log } = fresh()
+    filler(log, 40)
+    world.ask<void>((done) => directory.close(done))
+    const { content } = world.disk.file('/data/topic-0/00000000000000000000.log')
+    content.fill(0, 300, 1100)
+    const { world: later, found } = openDirectory(new SimWorld(2, world.disk), { tailCacheBytes: 0 })
+    const opened = found.logs[0] as PartitionLog
+    expect(() => later.ask<LogSlice>((done) => opened.read(4, 100, 100, done))).toThrow('EIO')
+    expect(opened.quarantined).toContain('00000000000000000000.log')
+  })
+
   it.each([
     ['lost, the second', 1],
     ['lost, the third', 2],

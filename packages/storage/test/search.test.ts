@@ -1,8 +1,8 @@
 import type { Codec } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
-import { encodeBatch, setBaseOffset, stampLogAppendTime } from '@millrace/records'
+import { computeCrc, encodeBatch, setBaseOffset, stampLogAppendTime } from '@millrace/records'
 import type { PartitionLog, TimestampHit } from '../src/index.ts'
-import { createLog, type Opened, openDirectory, SMALL } from './log-fixture.ts'
+import { batchAt, createLog, type Opened, openDirectory, SMALL } from './log-fixture.ts'
 import { SimWorld, TestRandom } from './sim-world.ts'
 
 const T0 = 1_700_000_000_000
@@ -92,6 +92,44 @@ describe('a search by time', () => {
     expect(search(opened, log, T0 + 1)).toEqual({ offset: 3, timestamp: T0 + 1 })
   })
 
+  describe('that meets rot', () => {
+    const FIRST = '/data/topic-0/00000000000000000000.log'
+
+    /** A log of several segments that was stopped and opened again, after `damage` was done to one of its files. */
+    function damaged(path: string, damage: (content: Uint8Array) => void): Opened & { log: PartitionLog } {
+      const opened = openDirectory(new SimWorld(5), { tailCacheBytes: 0 })
+      const { log } = createLog(opened)
+      for (let i = 0; i < 60; i++) log.append([batchAt({ at: i, bytes: 200, timestamp: T0 + i })], T0)
+      opened.world.ask<void>((done) => opened.directory.close(done))
+      const content = Uint8Array.from(opened.world.disk.file(path).content)
+      damage(content)
+      opened.world.disk.put(path, content)
+      const again = openDirectory(new SimWorld(6, opened.world.disk), { tailCacheBytes: 0 })
+      return { ...again, log: again.found.logs[0]! }
+    }
+
+    it.each<[string, (content: Uint8Array) => void]>([
+      ['where a batch should begin', (content) => content.fill(0, 0, 512)],
+      ['in the time of a batch that it would step over', (content) => void (content[35]! ^= 0x80)],
+    ])('%s does not go on behind it: it fails, and the log is quarantined', (_, damage) => {
+      const opened = damaged(FIRST, damage)
+      expect(() => search(opened, opened.log, T0 + 1)).toThrow('EIO')
+      expect(opened.log.quarantined).toContain(FIRST)
+    })
+
+    it('behind what it looks for does not see it', () => {
+      const opened = damaged(FIRST, (content) => content.fill(0, content.length - 512))
+      expect(search(opened, opened.log, T0 + 1)).toEqual({ offset: 1, timestamp: T0 + 1 })
+      expect(opened.log.quarantined).toBeNull()
+    })
+
+    it('in an index that points to where no batch begins makes that anew from the log', () => {
+      const opened = damaged(FIRST.replace('.log', '.index'), (content) => void (content[7]! += 3))
+      expect(search(opened, opened.log, T0 + 2)).toEqual({ offset: 2, timestamp: T0 + 2 })
+      expect(opened.log.quarantined).toBeNull()
+    })
+  })
+
   it('answers with the first offset of a batch that can not be inflated', () => {
     const opened = openDirectory(new SimWorld(1))
     const { log } = createLog(opened, SMALL)
@@ -100,6 +138,7 @@ describe('a search by time', () => {
       leaderEpoch: 0,
     })
     batch.fill(7, 61)
+    new DataView(batch.buffer, batch.byteOffset).setUint32(17, computeCrc(batch, 0))
     log.append([batch], T0)
     expect(search(opened, log, T0)).toEqual({ offset: 0, timestamp: T0 })
   })

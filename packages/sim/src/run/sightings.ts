@@ -16,7 +16,7 @@ const LINES: Readonly<Record<string, RegExp>> = {
   'learner became a voter': /^the voter set changes .*add=/,
   'controller changed': /^this controller leads/,
   'broker fenced': /^broker fenced/,
-  'read met damage': /^(search met damage|catch-up read failed|log not readable)/,
+  'read met damage': /^(catch-up read failed|log not readable)/,
   'quarantined replica began anew': /^quarantined replica begins anew/,
   'blank replica told': /^replica quarantined .*blank=true/,
   'node knew that it was paused': /^this node was paused/,
