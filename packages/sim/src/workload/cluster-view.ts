@@ -19,6 +19,9 @@ const EVERY_US = 3_000_000
 /** The first version in which an empty list of topics does not mean all of them. */
 const NULL_MEANS_ALL_SINCE = 1
 
+/** Version 0 tells of replicas that are away by an error, beside a leader that is there. */
+const LED: ReadonlySet<number> = new Set([ErrorCode.NONE, ErrorCode.REPLICA_NOT_AVAILABLE])
+
 /** What a client knows of the cluster, from Metadata alone. An answer that is older than what is known about a partition does not count for it. */
 export class ClusterView {
   readonly partitions: PartitionView[] = []
@@ -90,7 +93,7 @@ export class ClusterView {
 
   private takePartition(topic: string, told: MetadataResponse['topics'][number]['partitions'][number]): void {
     const { partitionIndex: partition, leaderEpoch: epoch, errorCode } = told
-    const leader = errorCode === ErrorCode.NONE ? told.leaderId : -1
+    const leader = LED.has(errorCode) ? told.leaderId : -1
     const known = this.byName.get(topic)
     if (known === undefined) this.byName.set(topic, [])
     const view = known?.[partition]
