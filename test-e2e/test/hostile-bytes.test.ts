@@ -8,6 +8,7 @@ import {
   decodeResponse,
   encodeRequest,
   FetchApi,
+  MetadataApi,
   ProduceApi,
 } from '@millrace/protocol'
 import { computeCrc, encodeBatch } from '@millrace/records'
@@ -125,7 +126,6 @@ const ENDS_THE_CONNECTION: Readonly<Record<string, () => Buffer>> = {
   'a client id of length -2': () => frame(METADATA, 1, int32(0), bytes(0xff, 0xfe)),
   'a client id longer than the frame': () => frame(METADATA, 1, bytes(), bytes(0x7f, 0xff)),
   'a topic name that is no UTF-8': () => frame(METADATA, 1, Buffer.concat([int32(1), bytes(0, 2, 0xc3, 0x28)])),
-  'trailing bytes': () => frame(METADATA, 1, Buffer.concat([int32(0), bytes(1, 2, 3)])),
   'a truncated body': () => frame(METADATA, 1, bytes(0, 0)),
   'a list of a million partitions to fetch': () =>
     frame(
@@ -150,6 +150,14 @@ describe('at the port of the clients', () => {
     const wire = await Wire.open(node.port)
     wire.write((ENDS_THE_CONNECTION[name] as () => Buffer)())
     expect(await wire.closesWithin(5_000)).toBe(true)
+  })
+
+  it('bytes behind a request are ignored, as Kafka does', async () => {
+    const wire = await Wire.open(node.port)
+    const answer = wire.rawAnswer(7)
+    wire.write(frame(METADATA, 1, Buffer.concat([int32(0), bytes(1, 2, 3)])))
+    expect(decodeResponse(MetadataApi, 1, await answer).value.brokers).toHaveLength(1)
+    wire.close()
   })
 
   it('ApiVersions in a version of the future is answered in version 0 with UNSUPPORTED_VERSION', async () => {

@@ -15,19 +15,21 @@ export interface DecodedRequest {
   readonly header: RequestHeader
   /** Null when `header.supported` is false. */
   readonly value: unknown
+  /** Where the body ends in the frame. */
+  readonly bodyEnd: number
 }
 
 /**
  * A whole request frame, without the four bytes of its length. Byte fields are views of the frame. Throws `DecodeError` for anything that
- * is not exactly one request of a served version: the connection is then closed without an answer.
+ * does not begin with one request of a served version: the connection is then closed without an answer. What follows the request in its
+ * frame is ignored, as Kafka does: librdkafka 2.16 leaves three bytes behind a Metadata request for all topics.
  */
 export function decodeRequest(frame: Uint8Array): DecodedRequest {
   const reader = new Reader(frame)
   const header = readRequestHeader(reader)
-  if (!header.supported) return { header, value: null }
+  if (!header.supported) return { header, value: null, bodyEnd: frame.length }
   const value = decodeFrom(header.api.request, header.apiVersion, reader)
-  reader.expectEnd()
-  return { header, value }
+  return { header, value, bodyEnd: reader.at }
 }
 
 /**

@@ -60,10 +60,11 @@ export class Dispatch {
   accept(connection: Connection, frame: Uint8Array): void {
     if (frame.length > LARGEST_LIST_BYTES && (frame[0] !== 0 || frame[1] !== ProduceApi.key))
       throw new DecodeError(`a request of ${frame.length} bytes that is no produce`)
-    const { header, value } = decodeRequest(frame)
+    const decoded = decodeRequest(frame)
+    const { header, value } = decoded
     const handler = this.handlers.get(header.apiKey)
     if (handler === undefined) throw new DecodeError(`${header.api.name} (API key ${header.apiKey}) is not served`)
-    const exchange = new Exchange<never>(connection, header, frame)
+    const exchange = new Exchange<never>(connection, decoded, frame)
     connection.enqueue(exchange)
     if (header.supported) handler.serve(exchange, value as never)
     else exchange.respondParts(encodeUnsupportedApiVersions(header.correlationId))

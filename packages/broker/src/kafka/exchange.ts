@@ -1,5 +1,5 @@
 import { encodeResponse } from '@millrace/protocol'
-import type { Api, RequestHeader } from '@millrace/protocol'
+import type { Api, DecodedRequest } from '@millrace/protocol'
 import type { Connection } from './connection.ts'
 import type { FetchMemory } from './fetch-memory.ts'
 
@@ -34,8 +34,9 @@ export class Exchange<Response = unknown> {
   memory: FetchMemory | null = null
   private frame: Uint8Array
   private readonly bodyAt: number
+  private readonly bodyEnd: number
 
-  constructor(connection: Connection, header: RequestHeader, frame: Uint8Array) {
+  constructor(connection: Connection, { header, bodyEnd }: DecodedRequest, frame: Uint8Array) {
     this.connection = connection
     this.api = header.api as Api<unknown, Response>
     this.version = header.apiVersion
@@ -43,13 +44,14 @@ export class Exchange<Response = unknown> {
     this.clientId = header.clientId
     this.frame = frame
     this.bodyAt = header.bodyAt
+    this.bodyEnd = bodyEnd
     const plain = header.apiKey === PRODUCE || frame.length <= SMALL_BYTES
     this.weight = plain ? frame.length : frame.length * DECODED_FACTOR
   }
 
-  /** The request without its header, as it travelled: what is forwarded. */
+  /** The request without its header and without what follows it in the frame, as it travelled: what is forwarded. */
   get body(): Uint8Array {
-    return this.frame.subarray(this.bodyAt)
+    return this.frame.subarray(this.bodyAt, this.bodyEnd)
   }
 
   /** The request's bytes are needed no more; whoever waits long for an answer calls this first. */

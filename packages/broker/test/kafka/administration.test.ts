@@ -122,6 +122,17 @@ describe('what the controller decides', () => {
     },
   )
 
+  test('goes there without what follows the request in its frame', () => {
+    const { broker, connect } = harness()
+    const client = connect()
+    const request = { topics: [], topicNames: [], timeoutMs: 5000 }
+    const frame = Buffer.from(client.frame(DeleteTopicsApi, 6, request))
+    frame.writeInt32BE(frame.length - 4 + 2)
+    client.end.send(Buffer.concat([frame, Buffer.from([1, 0])]))
+    const [sent] = broker.controller.requests
+    expect(Buffer.from(sent?.body ?? []).equals(encodeToBytes(DeleteTopicsApi.request, 6, request))).toBe(true)
+  })
+
   test('names deleted by name and by id in the answer when no controller decides', () => {
     const { connect } = harness()
     const client = connect()
