@@ -29,6 +29,8 @@ export class DirectoryCheckpoints {
   private clean = false
   /** What the file of the compacted ends has: most directories have nothing to compact. */
   private cleanedEnds: Uint8Array | null = null
+  /** The folders that the files on disk may tell of. */
+  private told: ReadonlySet<string> = new Set()
 
   constructor(world: World, path: string) {
     this.world = world
@@ -47,6 +49,7 @@ export class DirectoryCheckpoints {
         ended(error)
       })
     eachLimited(names, names.length, readOne, (error) => {
+      this.told = new Set([...found.values()].flatMap((offsets) => [...(offsets?.keys() ?? [])]))
       done(error, {
         recoveryPoints: found.get(RECOVERY_POINTS) ?? new Map(),
         highWatermarks: found.get(HIGH_WATERMARKS) ?? new Map(),
@@ -54,6 +57,11 @@ export class DirectoryCheckpoints {
         cleanedEnds: found.get(CLEANED_ENDS) ?? new Map(),
       })
     })
+  }
+
+  /** Whether a start could take what is on disk for that of a log with this folder, also of one that was removed meanwhile. */
+  tellsOf(name: string): boolean {
+    return this.told.has(name)
   }
 
   /** Writes what the logs are like when the write begins, which is at or after this call. `clean`: nothing is appended any more. */
@@ -89,6 +97,8 @@ export class DirectoryCheckpoints {
       if (log.logStart > 0) logStarts.set(name, log.logStart)
       if (log.cleanedEnd > 0) cleanedEnds.set(name, log.cleanedEnd)
     }
+    const telling = new Set(highWatermarks.keys())
+    this.told = new Set([...this.told, ...telling])
     const { disk } = this.world
     const file = (name: string, offsets: ReadonlyMap<string, number>) =>
       replaceSmallFile(disk, this.path, name, encodeOffsets(offsets))
@@ -106,7 +116,10 @@ export class DirectoryCheckpoints {
         file(HIGH_WATERMARKS, highWatermarks),
         (ended) => this.writeCleanedEnds(encodeOffsets(cleanedEnds), ended),
       ],
-      done,
+      (error) => {
+        if (error === null) this.told = telling
+        done(error)
+      },
     )
   }
 

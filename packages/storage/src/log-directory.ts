@@ -171,8 +171,16 @@ class FileLogDirectory implements LogDirectory, LogServices {
   }
 
   private createNow(request: CreateLog, done: Done<PartitionLog>): void {
+    const name = folderName(request.topic, request.partition)
+    // With a journal that says where the new log begins. Without one a start would hold it against what an earlier log of its name had.
+    if (this.journal === null && this.checkpoints.tellsOf(name))
+      return this.checkpoint((error) => {
+        const refused = error ?? this.refusal(name)
+        if (refused === null) this.createNow(request, done)
+        else done(refused, NO_LOG)
+      })
     createLog(this, this.names, request, (error, log) => {
-      const refused = error ?? this.refusal(folderName(request.topic, request.partition))
+      const refused = error ?? this.refusal(name)
       if (refused !== null) {
         if (error === null) log.release()
         return done(refused, NO_LOG)

@@ -1,3 +1,4 @@
+import type { Uuid } from '@millrace/base'
 import { describe, expect, it } from 'vitest'
 import type { CreateLog, PartitionLog } from '../src/index.ts'
 import { batchAt, createLog, openDirectory, readAll, Reports, SMALL, TOPIC_ID } from './log-fixture.ts'
@@ -109,6 +110,37 @@ describe('a log directory', () => {
       expect([events.error, events.durableEnd]).toEqual([null, 20])
     }
   })
+
+  it.each(['fsync', 'pagecache'] as const)(
+    'holds no log against what an earlier one of its name had (%s)',
+    (flushMode) => {
+      let opened = openDirectory(new SimWorld(1), { flushMode })
+      const make = (topicId: Uuid): PartitionLog =>
+        opened.world.ask<PartitionLog>((done) => opened.directory.create(request(0, { topicId }), done))
+      const dieAndOpen = (seed: number): PartitionLog | undefined => {
+        opened.world.kill()
+        opened = openDirectory(new SimWorld(seed, opened.world.disk), { flushMode })
+        return opened.found.logs[0]
+      }
+      const old = make(TOPIC_ID)
+      for (let at = 0; at < 60; at++) old.append([batchAt({ at })], 0)
+      opened.world.run(200_000_000)
+      old.checkpointHighWatermark(60)
+      old.advanceLogStart(50)
+      opened.world.ask<void>((done) => opened.directory.checkpoint(done))
+      opened.directory.delete(old, 0)
+      make('AAAAAAAAAAAAAAAAAAAAAQ').append([batchAt({ at: 0, records: 3 })], 0)
+      let log = dieAndOpen(2)
+      expect([log?.quarantined, log?.logStart, log?.endOffset]).toEqual([null, 0, 3])
+      // Nor where another process has removed the earlier one.
+      opened.world.ask<void>((done) => opened.directory.checkpoint(done))
+      opened.directory.delete(log!, 0)
+      expect(dieAndOpen(3)).toBeUndefined()
+      make('AAAAAAAAAAAAAAAAAAAAAg').append([batchAt({ at: 0 })], 0)
+      log = dieAndOpen(4)
+      expect([log?.quarantined, log?.endOffset]).toEqual([null, 1])
+    },
+  )
 
   it('moves a log aside', () => {
     const { world, directory, logs } = withLogs(1)
