@@ -33,7 +33,7 @@ export class MillraceError extends Error {
   }
 }
 
-/** The kinds of failure that code above a disk or a socket tells apart; the rest is `EIO`. */
+/** The kinds of failure that code above a disk or a socket tells apart. `EIO` is the device's: what it cannot read is rot. `EOTHER` says nothing about it. */
 export type IoErrorCode =
   | 'ENOENT'
   | 'EEXIST'
@@ -41,9 +41,11 @@ export type IoErrorCode =
   | 'EIO'
   | 'EROFS'
   | 'EMFILE'
+  | 'ENOMEM'
   | 'EACCES'
   | 'EADDRINUSE'
   | 'ECLOSED'
+  | 'EOTHER'
 
 /** A failed call of the outside world. */
 export class IoError extends Error {

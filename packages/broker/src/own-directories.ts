@@ -255,9 +255,9 @@ function journalSize(properties: ReadonlyMap<string, string>): { journalFileByte
   return set === undefined ? {} : { journalFileBytes: parseWhole(set) }
 }
 
-/** A failure that says nothing about the disk: it is full, or the process has too many files open. */
+/** A failure that says nothing about the disk: it is full, or the process has too many files open or too little memory. */
 export function isPassing({ code }: IoError): boolean {
-  return code === 'ENOSPC' || code === 'EMFILE'
+  return code === 'ENOSPC' || code === 'EMFILE' || code === 'ENOMEM'
 }
 
 function nameOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {

@@ -204,6 +204,8 @@ describe('after an unclean stop, a log', () => {
     ['EMFILE', 'open'],
     ['EACCES', 'open'],
     ['EMFILE', 'read'],
+    ['ENOMEM', 'read'],
+    ['EOTHER', 'read'],
     ['ENOSPC', 'open'],
   ])('that %s keeps from being looked at (%s) fails the start, and the next one finds it whole', (code, operation) => {
     const stopped = killed(40, 60)

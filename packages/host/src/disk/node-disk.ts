@@ -1,7 +1,7 @@
 import nodeFs from 'node:fs'
 import type { Dirent } from 'node:fs'
 import { join } from 'node:path'
-import type { DirEntry, Disk, Done, File, OpenHow } from '@millrace/base'
+import { type DirEntry, type Disk, type Done, type File, IoError, type OpenHow } from '@millrace/base'
 import { ioError } from '../io-error.ts'
 import { NodeFile } from './node-file.ts'
 import type { FileCalls } from './node-file.ts'
@@ -18,6 +18,10 @@ const FLAGS = {
 /** How many `stat` calls of one listing run at once: the thread pool is shared with syncs and reads. */
 const STATS_AT_ONCE = 16
 
+function noFile(path: string): IoError {
+  return new IoError('EIO', path, 'it is not a file')
+}
+
 /** The machine's file system. */
 export class NodeDisk implements Disk {
   private readonly calls: FileCalls
@@ -32,7 +36,7 @@ export class NodeDisk implements Disk {
       if (error !== null) return done(ioError(path, error), NO_FILE)
       nodeFs.fstat(fd, (failed, stats) => {
         if (failed === null && stats.isFile()) done(null, new NodeFile(path, fd, stats.size, how, this.calls))
-        else nodeFs.close(fd, () => done(ioError(path, failed ?? new Error('it is not a file')), NO_FILE))
+        else nodeFs.close(fd, () => done(ioError(path, failed ?? noFile(path)), NO_FILE))
       })
     })
   }
@@ -42,7 +46,7 @@ export class NodeDisk implements Disk {
     try {
       fd = nodeFs.openSync(path, FLAGS[how], 0o644)
       const stats = nodeFs.fstatSync(fd)
-      if (!stats.isFile()) throw new Error('it is not a file')
+      if (!stats.isFile()) throw noFile(path)
       return new NodeFile(path, fd, stats.size, how, this.calls)
     } catch (cause) {
       if (fd !== -1) nodeFs.closeSync(fd)

@@ -147,8 +147,8 @@ function addChecked(extent: LogExtent, index: number, value: Buffer): void {
 }
 
 /**
- * LevelDB tells its failures by text. A lock, a missing permission, a full disk or too many open files say nothing about the data and are
- * the caller's to solve; whatever else keeps it from reading is damage.
+ * LevelDB tells its failures by text. A lock, a missing permission, a full disk, too many open files or too little memory say nothing about the data
+ * and are the caller's to solve; whatever else keeps it from reading is damage.
  */
 function levelFailure(path: string, error: unknown): Error {
   const { cause } = error as Error
@@ -163,5 +163,6 @@ const SYSTEM_FAILURES = [
   ['Permission denied', 'EACCES'],
   ['No space left', 'ENOSPC'],
   ['Too many open files', 'EMFILE'],
+  ['Cannot allocate memory', 'ENOMEM'],
   ['Read-only file system', 'EROFS'],
 ] as const
