@@ -1,4 +1,4 @@
-import type { ClusterImage, PartitionImage } from '@millrace/metadata'
+import { type ClusterImage, neededInSync, type PartitionImage } from '@millrace/metadata'
 import type { BrokerState, PartitionState } from '@millrace/replication'
 
 /** What the machine of a replica needs of the committed metadata. */
@@ -12,7 +12,7 @@ export function partitionState(image: PartitionImage, minInsyncReplicas: number)
     leaderEpoch,
     partitionEpoch,
     uncleanlyElected: image.leaderRecovery === 'recovering',
-    minInsyncReplicas: Math.max(1, Math.min(minInsyncReplicas, replicas.length)),
+    minInsyncReplicas: neededInSync(image, minInsyncReplicas),
   }
 }
 

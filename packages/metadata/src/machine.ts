@@ -1,6 +1,7 @@
 import { ErrorCode, layered, parseBoolean, parseWhole, BROKER_KEYS } from '@millrace/base'
 import type { Properties, Random } from '@millrace/base'
 import { fenceBroker, heartbeat, registerBroker, staleness, unregisterBroker } from './brokers.ts'
+import { alterReassignments, listReassignments } from './reassigning.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
 import { balanceLeaders, electLeaders } from './elections.ts'
 import type { ClusterImage } from './image.ts'
@@ -65,6 +66,8 @@ const HANDLERS: Handlers = {
   unregisterBroker,
   alterPartitions,
   quarantine,
+  alterReassignments,
+  listReassignments,
   electLeaders,
   balanceLeaders,
   allocateProducerIds,

@@ -1,5 +1,6 @@
 import type { Uuid } from '@millrace/base'
 import { type PartitionImage, UNASSIGNED } from './image.ts'
+import { assigned, type Assignment, isReassigning, neededInSync, originOf, settled, targetOf } from './reassignment.ts'
 import type { MetadataRecord } from './records.ts'
 
 /**
@@ -10,10 +11,15 @@ import type { MetadataRecord } from './records.ts'
  * watermark stands still in that state, so they hold every record that was acknowledged and may lead without loss. At or above the
  * minimum the ELR is empty. The ISR holds eligible replicas only and may become empty; then there is no leader, and only a member of
  * the ELR may become one cleanly. Unless every replica is known to be blank: then nothing was ever committed, and any may begin.
+ *
+ * A reassignment ends with whatever change makes the whole target in sync, in the same record: those to be removed leave, and a leader
+ * among them hands over.
  */
 export interface Wish {
   /** What the ISR shall be, before ineligible replicas are taken out; without it the present one. */
   readonly isr?: readonly number[]
+  /** Where the replicas shall be; without it where they are. What may be dropped is the caller's affair. */
+  readonly assignment?: Assignment
   /** Brokers whose copy may lack acknowledged records: they leave the ELR and never enter it. */
   readonly untrusted?: ReadonlySet<number>
   /** Those of them that may not even stand in as the last known leader. */
@@ -47,35 +53,49 @@ const NOBODY: ReadonlySet<number> = new Set()
 
 /** The record of the change, or null when everything stays as it is. */
 export function changeOf(partition: PartitionImage, wish: Wish, rules: Rules): MetadataRecord | null {
-  const outcome = decide(partition, wish, rules)
-  if (outcome.leader !== -1) outcome.directories = rehomed(partition, outcome, rules)
+  const { next, outcome } = follow(partition, wish, rules)
+  if (outcome.leader !== -1) outcome.directories = rehomed(next, outcome, rules)
   const recovering =
-    outcome.isr.length < partition.replicas.length && (outcome.unclean || partition.leaderRecovery === 'recovering')
+    outcome.isr.length < next.replicas.length && (outcome.unclean || partition.leaderRecovery === 'recovering')
   const changed = {
     isr: unlessSame(outcome.isr, partition.isr),
     elr: unlessSame(outcome.elr, partition.elr),
     lastKnownElr: unlessSame(outcome.lastKnownElr, partition.lastKnownElr),
     directories: unlessSame(outcome.directories, partition.directories),
+    replicas: unlessSame(next.replicas, partition.replicas),
+    addingReplicas: unlessSame(next.addingReplicas, partition.addingReplicas),
+    removingReplicas: unlessSame(next.removingReplicas, partition.removingReplicas),
   }
   const moved = outcome.leader !== partition.leader
   const recovery = recovering !== (partition.leaderRecovery === 'recovering')
   if (!moved && !recovery && Object.values(changed).every((list) => list === null)) return null
+  // An unclean leader starts a new epoch even when it led before, because its log may have been cut. So does one that loses a replica: should
+  // that come back with an empty log, nothing that it acknowledged before may count.
+  const anew = moved || outcome.unclean || partition.replicas.some((broker) => !next.replicas.includes(broker))
   return {
     name: 'partitionChange',
     value: {
       topicId: partition.topicId,
       partition: partition.partition,
       leader: outcome.leader,
-      // An unclean leader starts a new epoch even when it led before, because its log may have been cut.
-      leaderEpoch: partition.leaderEpoch + (moved || outcome.unclean ? 1 : 0),
+      leaderEpoch: partition.leaderEpoch + (anew ? 1 : 0),
       partitionEpoch: partition.partitionEpoch + 1,
       leaderRecovery: recovering ? 1 : 0,
-      replicas: null,
-      addingReplicas: null,
-      removingReplicas: null,
       ...changed,
     },
   }
+}
+
+/** The wish, and the end of a reassignment where that follows. Not of an unclean election: the others may have what the leader lacks. */
+function follow(partition: PartitionImage, wish: Wish, rules: Rules): { next: PartitionImage; outcome: Outcome } {
+  const next = wish.assignment === undefined ? partition : assigned(partition, wish.assignment)
+  const outcome = decide(next, wish, rules)
+  const target = targetOf(next)
+  if (!isReassigning(next) || outcome.unclean || !target.every((broker) => outcome.isr.includes(broker)))
+    return { next, outcome }
+  const there = assigned(next, settled(target))
+  const isr = outcome.isr.filter((broker) => target.includes(broker))
+  return { next: there, outcome: decide(there, { ...wish, isr }, rules) }
 }
 
 function decide(partition: PartitionImage, wish: Wish, rules: Rules): Outcome {
@@ -111,8 +131,7 @@ function elrOf(
   complete: readonly number[],
   rules: Rules,
 ): readonly number[] {
-  const enough = Math.min(rules.minIsr, partition.replicas.length)
-  return isr.length >= enough ? [] : complete.filter((broker) => !isr.includes(broker))
+  return isr.length >= neededInSync(partition, rules.minIsr) ? [] : complete.filter((broker) => !isr.includes(broker))
 }
 
 interface Situation {
@@ -135,7 +154,7 @@ function withoutCleanLeader(partition: PartitionImage, wish: Wish, rules: Rules,
   const last = complete.length === 0 ? lastKnown.find((broker) => alive(broker) && !untrusted.has(broker)) : undefined
   const forced = wish.election === 'unclean'
   const any =
-    forced || rules.uncleanElection ? partition.replicas.find((one) => alive(one) && !untrusted.has(one)) : undefined
+    forced || rules.uncleanElection ? byAge(partition).find((one) => alive(one) && !untrusted.has(one)) : undefined
   const heir = last ?? any ?? (forced || unwritten ? emptied(partition, directories, rules) : undefined)
   if (heir === undefined)
     return { isr: [], elr: complete, lastKnownElr: lastKnown, directories, leader: -1, unclean: false }
@@ -151,10 +170,15 @@ function withoutCleanLeader(partition: PartitionImage, wish: Wish, rules: Rules,
   }
 }
 
+/** Those that are being added last: they have the least, if anything. */
+function byAge(partition: PartitionImage): readonly number[] {
+  return [...originOf(partition), ...partition.addingReplicas]
+}
+
 /** A replica without its directory: it would lead an empty log, which only an operator may ask for where anything was written. */
 function emptied(partition: PartitionImage, directories: readonly Uuid[], rules: Rules): number | undefined {
-  return partition.replicas.find((broker, at) => {
-    const directory = directories[at] as Uuid
+  return byAge(partition).find((broker) => {
+    const directory = directories[partition.replicas.indexOf(broker)] as Uuid
     return rules.eligible(broker, rules.home(broker, directory, partition.partition))
   })
 }

@@ -1,5 +1,5 @@
 import type { ErrorCode, Uuid } from '@millrace/base'
-import type { EndpointImage } from './image.ts'
+import type { EndpointImage, PartitionImage } from './image.ts'
 import type { MetadataRecord } from './records.ts'
 
 /** The outcome of one part of a request; `message` is for people, null where the code says it all. */
@@ -96,6 +96,18 @@ export interface IsrAnswer extends ReplicaName {
   readonly partitionEpoch: number
 }
 
+/** Where one partition shall be, or null to end the reassignment that is under way. */
+export interface Reassignment {
+  readonly topic: string
+  readonly partition: number
+  readonly replicas: readonly number[] | null
+}
+
+export interface ReassignmentResult extends Outcome {
+  readonly topic: string
+  readonly partition: number
+}
+
 export interface ElectionResult extends Outcome {
   readonly topic: string
   readonly partition: number
@@ -158,6 +170,20 @@ export interface Questions {
   quarantine: {
     ask: { readonly brokerId: number; readonly brokerEpoch: number; readonly partitions: readonly QuarantineReport[] }
     answer: Outcome
+  }
+  /** Each partition is decided by itself; the answer is in the order of the request. */
+  alterReassignments: {
+    ask: {
+      readonly partitions: readonly Reassignment[]
+      /** Unless true a target has as many replicas as the partition has, or is about to have. */
+      readonly mayChangeFactor: boolean
+    }
+    answer: readonly ReassignmentResult[]
+  }
+  /** Partitions that are being reassigned, of these or (null) of all; what does not exist is left out. */
+  listReassignments: {
+    ask: { readonly topics: readonly { readonly name: string; readonly partitions: readonly number[] }[] | null }
+    answer: readonly PartitionImage[]
   }
   electLeaders: {
     ask: {

@@ -6,7 +6,7 @@ const MIN_ISR = 'min.insync.replicas'
 const UNCLEAN = 'unclean.leader.election.enable'
 
 /**
- * How many replicas must be in sync for this topic, before it is capped to the replicas that a partition has. It comes from
+ * How many replicas must be in sync for this topic, before it is capped by what a partition has ({@link neededInSync}). It comes from
  * committed metadata alone (the topic's setting, else the cluster-wide one, else 1), never from a broker's file: the controller's
  * eligible leaders are only right if every leader holds its watermark to the same number.
  */

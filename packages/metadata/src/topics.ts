@@ -4,6 +4,7 @@ import { topicSettings } from './configs.ts'
 import { type BrokerImage, type TopicImage, UNASSIGNED } from './image.ts'
 import type { MachineContext } from './machine.ts'
 import { checkedAssignments, placed } from './assignments.ts'
+import { targetOf } from './reassignment.ts'
 import type { MetadataRecord } from './records.ts'
 import { duplicates, Refused, succeeded } from './outcome.ts'
 import type { Answer, Ask, Decision, NewTopic, NewTopicResult, Outcome, TopicToDelete } from './requests.ts'
@@ -248,7 +249,7 @@ function morePartitions(
       `${more} new partitions need ${more} assignments, not ${assignments.length}`,
     )
   checkCount(context, more, budget)
-  const existing = topic.partitions.map(({ replicas }) => replicas)
+  const existing = topic.partitions.map(targetOf)
   const factor = existing[0]?.length ?? context.config.defaultReplicationFactor
   const replicas =
     assignments === null

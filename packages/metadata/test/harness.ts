@@ -143,6 +143,20 @@ export class Harness {
     return answer?.error as number
   }
 
+  /** Moves a partition to these replicas, or (null) takes that back; the error. */
+  reassign(
+    topic: string,
+    replicas: readonly number[] | null,
+    more: { partition?: number; keepFactor?: boolean } = {},
+  ): number {
+    const [result] = this.ask({
+      kind: 'alterReassignments',
+      partitions: [{ topic, partition: more.partition ?? 0, replicas }],
+      mayChangeFactor: more.keepFactor !== true,
+    })
+    return result?.error as number
+  }
+
   configure(
     kind: 'topic' | 'broker',
     name: string,

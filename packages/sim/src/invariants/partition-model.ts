@@ -1,5 +1,5 @@
 import type { ReplicaInspection } from '@millrace/broker'
-import type { PartitionImage } from '@millrace/metadata'
+import { isReassigning, neededInSync, type PartitionImage } from '@millrace/metadata'
 import { BatchList, batchText } from './batch-list.ts'
 import { demand } from './demand.ts'
 import { partitionText } from './metadata-checks.ts'
@@ -130,7 +130,9 @@ export class PartitionModel {
     // An entry may hold several decisions, of which only the last state is seen here.
     const several = now.partitionEpoch > old.partitionEpoch + 1
     const told = several && now.leaderRecovery === 'recovered'
-    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader) || begins || told
+    // The change that brings the last of a reassignment's target into the ISR may elect it at once; that it holds everything is checked below.
+    const arrives = isReassigning(old) && !isReassigning(now) && now.leaderRecovery === 'recovered'
+    const clean = old.isr.includes(now.leader) || old.elr.includes(now.leader) || begins || told || arrives
     if (now.leader !== -1 && now.leaderEpoch !== old.leaderEpoch && !clean) this.electedUncleanly(now, old)
     else if (!several) this.keepsEligible(now, old)
     for (const id of [...now.isr, ...now.elr]) {
@@ -143,7 +145,7 @@ export class PartitionModel {
 
   private count(now: PartitionImage, old: PartitionImage): void {
     const { counts } = this.rules
-    const enough = Math.min(this.rules.minInsyncReplicas(now.topic), now.replicas.length)
+    const enough = neededInSync(now, this.rules.minInsyncReplicas(now.topic))
     if (now.leader === -1 && old.leader !== -1) counts.leaderless++
     if (now.leader !== -1 && !old.isr.includes(now.leader) && old.elr.includes(now.leader)) counts.elrElections++
     if (now.isr.length < enough && old.isr.length >= enough) counts.belowMinimum++
@@ -154,7 +156,7 @@ export class PartitionModel {
    * stays eligible, unless its copy is in doubt (KIP-966).
    */
   private keepsEligible(now: PartitionImage, old: PartitionImage): void {
-    const enough = Math.min(this.rules.minInsyncReplicas(now.topic), now.replicas.length)
+    const enough = neededInSync(now, this.rules.minInsyncReplicas(now.topic))
     if (now.isr.length >= enough || this.committed.length === 0 || !this.rules.fsync) return
     for (const id of [...old.isr, ...old.elr]) {
       if (now.isr.includes(id) || now.elr.includes(id) || !now.replicas.includes(id)) continue
