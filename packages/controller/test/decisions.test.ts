@@ -1,6 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import {
   AlterConfigsApi,
+  AlterPartitionReassignmentsApi,
   CreatePartitionsApi,
   CreateTopicsApi,
   DeleteTopicsApi,
@@ -197,13 +198,60 @@ describe('a forwarded request', () => {
     expect(cluster.partition('t').leader).toBe(1)
   })
 
-  test('lists no reassignment, as none is ever under way', () => {
+  test('lists no reassignment where none is under way', () => {
     const { brokers } = Cluster.led([1])
     const { response } = (brokers[0] as FakeBroker).forward(ListPartitionReassignmentsApi, 0, {
       timeoutMs: 1,
       topics: null,
     })
     expect(response).toEqual({ throttleTimeMs: 0, errorCode: 0, errorMessage: null, topics: [] })
+  })
+
+  test.each([0, 1])('reassigns partitions in version %i, lists them, and takes it back', (version) => {
+    const { brokers } = Cluster.led([1, 2, 3])
+    const [broker] = brokers as [FakeBroker]
+    const assignments = [{ partitionIndex: 0, brokerIds: [1] }]
+    broker.forward(CreateTopicsApi, 7, creation('t', { numPartitions: -1, replicationFactor: -1, assignments }))
+    const alter = (topics: { name: string; partitions: { partitionIndex: number; replicas: number[] | null }[] }[]) => {
+      const request = { timeoutMs: 1, allowReplicationFactorChange: true, topics }
+      return broker.forward(AlterPartitionReassignmentsApi, version, request).response
+    }
+    const list = () => broker.forward(ListPartitionReassignmentsApi, 0, { timeoutMs: 1, topics: null }).response?.topics
+    const answer = alter([
+      { name: 't', partitions: [{ partitionIndex: 0, replicas: [2, 3] }] },
+      { name: 'u', partitions: [{ partitionIndex: 4, replicas: null }] },
+    ])
+    expect(answer).toMatchObject({
+      errorCode: 0,
+      allowReplicationFactorChange: true,
+      responses: [
+        { name: 't', partitions: [{ partitionIndex: 0, errorCode: 0, errorMessage: null }] },
+        { name: 'u', partitions: [{ partitionIndex: 4, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }] },
+      ],
+    })
+    expect(list()).toEqual([
+      {
+        name: 't',
+        partitions: [{ partitionIndex: 0, replicas: [2, 3, 1], addingReplicas: [2, 3], removingReplicas: [1] }],
+      },
+    ])
+    expect(broker.image.topicByName('t')?.partitions[0]).toMatchObject({ replicas: [2, 3, 1], leader: 1 })
+    const cancel = [{ name: 't', partitions: [{ partitionIndex: 0, replicas: null }] }]
+    expect(alter(cancel)?.responses[0]?.partitions[0]?.errorCode).toBe(0)
+    expect(list()).toEqual([])
+    expect(alter(cancel)?.responses[0]?.partitions[0]?.errorCode).toBe(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
+  })
+
+  test('may forbid that a reassignment changes the number of replicas', () => {
+    const { brokers } = Cluster.led([1, 2])
+    const [broker] = brokers as [FakeBroker]
+    const assignments = [{ partitionIndex: 0, brokerIds: [1] }]
+    broker.forward(CreateTopicsApi, 7, creation('t', { numPartitions: -1, replicationFactor: -1, assignments }))
+    const topics = [{ name: 't', partitions: [{ partitionIndex: 0, replicas: [1, 2] }] }]
+    const request = { timeoutMs: 1, allowReplicationFactorChange: false, topics }
+    const { response } = broker.forward(AlterPartitionReassignmentsApi, 1, request)
+    expect(response).toMatchObject({ allowReplicationFactorChange: false })
+    expect(response?.responses[0]?.partitions[0]?.errorCode).toBe(ErrorCode.INVALID_REPLICATION_FACTOR)
   })
 
   test.each([0, 1, 2])('describes the quorum in version %i', (version) => {

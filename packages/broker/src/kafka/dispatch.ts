@@ -26,6 +26,7 @@ import { describeLogDirsHandler } from './35-describe-log-dirs.ts'
 import { createPartitionsHandler } from './37-create-partitions.ts'
 import { electLeadersHandler } from './43-elect-leaders.ts'
 import { incrementalAlterConfigsHandler } from './44-incremental-alter-configs.ts'
+import { alterPartitionReassignmentsHandler } from './45-alter-partition-reassignments.ts'
 import { listPartitionReassignmentsHandler } from './46-list-partition-reassignments.ts'
 import { describeQuorumHandler } from './55-describe-quorum.ts'
 import { describeClusterHandler } from './60-describe-cluster.ts'
@@ -97,6 +98,7 @@ function handlersOf(services: Services): readonly Handler[] {
     createPartitionsHandler(services),
     electLeadersHandler(services),
     incrementalAlterConfigsHandler(services),
+    alterPartitionReassignmentsHandler(services),
     listPartitionReassignmentsHandler(services),
     describeQuorumHandler(services),
     describeClusterHandler(services),

@@ -10,7 +10,7 @@ import type { Quorum, VoterAddress } from '../quorum/types.ts'
 import { alterConfigs, incrementalAlterConfigs } from './configs.ts'
 import { describeQuorum } from './describe-quorum.ts'
 import { electLeaders } from './elect-leaders.ts'
-import { listPartitionReassignments } from './list-partition-reassignments.ts'
+import { alterPartitionReassignments, listPartitionReassignments } from './reassignments.ts'
 import { createPartitions, createTopics, deleteTopics } from './topics.ts'
 
 export interface AdminParts {
@@ -47,6 +47,7 @@ const HANDLERS: ReadonlyMap<number, AdminHandler<never, unknown>> = new Map<numb
   [37, createPartitions],
   [43, electLeaders],
   [44, incrementalAlterConfigs],
+  [45, alterPartitionReassignments],
   [46, listPartitionReassignments],
   [55, describeQuorum],
 ])

@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
-import type { ElectionResult } from '@millrace/metadata'
 import type { ElectLeadersRequest, ElectLeadersResponse } from '@millrace/protocol'
 import type { AdminHandler } from './admin.ts'
+import { byTopic } from './by-topic.ts'
 
 /** Type 0 elects preferred replicas, 1 whoever is alive. Null partitions are all, and then only what happened is answered. */
 export const electLeaders: AdminHandler<ElectLeadersRequest, ElectLeadersResponse> = (parts, request, reply) => {
@@ -15,18 +15,12 @@ export const electLeaders: AdminHandler<ElectLeadersRequest, ElectLeadersRespons
   const election = electionType === 0 ? 'preferred' : 'unclean'
   parts.proposals.ask({ kind: 'electLeaders', election, partitions }, (results, index) => {
     if (results === null) return reply(null, index)
-    reply({ throttleTimeMs: 0, errorCode: ErrorCode.NONE, replicaElectionResults: byTopic(results) }, index)
+    const elected = byTopic(results, ({ partition, error, message }) => ({
+      partitionId: partition,
+      errorCode: error,
+      errorMessage: message,
+    }))
+    const replicaElectionResults = elected.map(([topic, partitionResult]) => ({ topic, partitionResult }))
+    reply({ throttleTimeMs: 0, errorCode: ErrorCode.NONE, replicaElectionResults }, index)
   })
-}
-
-function byTopic(results: readonly ElectionResult[]): ElectLeadersResponse['replicaElectionResults'] {
-  type PartitionResult = ElectLeadersResponse['replicaElectionResults'][number]['partitionResult'][number]
-  const topics = new Map<string, PartitionResult[]>()
-  for (const { topic, partition, error, message } of results) {
-    const result = { partitionId: partition, errorCode: error, errorMessage: message }
-    const known = topics.get(topic)
-    if (known === undefined) topics.set(topic, [result])
-    else known.push(result)
-  }
-  return [...topics].map(([topic, partitionResult]) => ({ topic, partitionResult }))
 }
