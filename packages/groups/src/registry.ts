@@ -1,12 +1,21 @@
 import { unreachable } from '@millrace/base'
 import type { Random } from '@millrace/base'
+import { classicRoster } from './classic/description.ts'
 import { ClassicGroup } from './classic/group.ts'
 import { ConsumerGroup } from './consumer/group.ts'
 import { isConsumerRecord } from './consumer/group-state.ts'
 import { GroupOffsets } from './offsets/group-offsets.ts'
 import type { GroupRecord } from './records/kinds.ts'
 import { TopicNames } from './regex/topic-names.ts'
-import type { CommittedOffset, GroupsConfig, GroupState, GroupView, Rebalance, TopicsView } from './seams.ts'
+import type {
+  CommittedOffset,
+  GroupMemberView,
+  GroupsConfig,
+  GroupState,
+  GroupView,
+  Rebalance,
+  TopicsView,
+} from './seams.ts'
 
 export type Group = ClassicGroup | ConsumerGroup
 
@@ -161,6 +170,10 @@ class View implements GroupView {
 
   offsets(): Iterable<CommittedOffset> {
     return this.committed?.all() ?? []
+  }
+
+  roster(): Iterable<GroupMemberView> {
+    return this.group.type === 'classic' ? classicRoster(this.group) : this.group.roster()
   }
 }
 

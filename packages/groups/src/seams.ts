@@ -141,8 +141,17 @@ export interface GroupView {
   readonly generation: number
   readonly members: number
   offsets(): Iterable<CommittedOffset>
+  /** Who is in it and has what, as DescribeGroups and ConsumerGroupDescribe would tell. */
+  roster(): Iterable<GroupMemberView>
   /** The last rebalances, oldest first; at most 20. */
   readonly rebalances: readonly Rebalance[]
+}
+
+export interface GroupMemberView extends ClientFacts {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  /** Empty where it is not the coordinator's to read, and while a classic group is not stable. */
+  readonly assigned: readonly { readonly topic: string; readonly partitions: readonly number[] }[]
 }
 
 export interface CommittedOffset {

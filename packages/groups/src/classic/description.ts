@@ -1,5 +1,6 @@
 import { ErrorCode } from '@millrace/base'
-import type { DescribeGroupResponse } from '../seams.ts'
+import type { DescribeGroupResponse, GroupMemberView } from '../seams.ts'
+import { assignedPartitions } from './consumer-protocol.ts'
 import type { ClassicGroup } from './group.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -22,6 +23,18 @@ export function describeClassic(group: ClassicGroup): DescribeGroupResponse {
       assignment: isStable ? member.assignment : NOTHING,
     })),
   }
+}
+
+/** The same for the node itself, with what of the assignments can be understood here. */
+export function classicRoster(group: ClassicGroup): GroupMemberView[] {
+  const isReadable = group.state === 'Stable' && group.speaksConsumer
+  return Array.from(group.roster, ({ memberId, groupInstanceId, terms, assignment }) => ({
+    memberId,
+    groupInstanceId,
+    clientId: terms.clientId,
+    clientHost: terms.clientHost,
+    assigned: isReadable ? (assignedPartitions(assignment) ?? []) : [],
+  }))
 }
 
 /** What DescribeGroups tells where there is no classic group. */

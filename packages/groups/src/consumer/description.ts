@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import type { Uuid } from '@millrace/base'
 import { NO_PARTITIONS } from '../assignors/assignment.ts'
-import type { DescribeConsumerGroupResponse, NamedPartitions, TopicsView } from '../seams.ts'
+import type { DescribeConsumerGroupResponse, GroupMemberView, NamedPartitions, TopicsView } from '../seams.ts'
 import type { ConsumerGroupState } from './group-state.ts'
 import type { Member } from './member.ts'
 
@@ -23,6 +23,20 @@ export function describeGroup(
     assignor,
     members: [...state.members.values()].map((member) => describeMember(member, state, topics)),
   }
+}
+
+/** The members for the node itself, each with what it has now. */
+export function consumerRoster(state: ConsumerGroupState, topics: TopicsView): GroupMemberView[] {
+  return Array.from(state.members.values(), ({ memberId, facts, current }) => ({
+    memberId,
+    groupInstanceId: facts.instanceId,
+    clientId: facts.clientId,
+    clientHost: facts.clientHost,
+    assigned: named(
+      Array.from(current.assigned, ([id, partitions]) => [id, [...partitions.keys()]]),
+      topics,
+    ),
+  }))
 }
 
 function describeMember(

@@ -7,6 +7,7 @@ import type {
   ConsumerHeartbeat,
   ConsumerHeartbeatResponse,
   DescribeConsumerGroupResponse,
+  GroupMemberView,
   GroupsConfig,
   GroupState,
   Rebalance,
@@ -15,7 +16,7 @@ import type {
   TopicsView,
 } from '../seams.ts'
 import { joinProblem, memberProblem, membershipProblem, patternProblem } from './admission.ts'
-import { describeGroup } from './description.ts'
+import { consumerRoster, describeGroup } from './description.ts'
 import { currentRecord, groupTombstones, memberTombstones, targetRecord } from './group-records.ts'
 import { ConsumerGroupState } from './group-state.ts'
 import type { ConsumerRecord } from './group-state.ts'
@@ -93,6 +94,10 @@ export class ConsumerGroup {
   /** The last rebalances that ended, oldest first; at most 20. */
   get rebalances(): readonly Rebalance[] {
     return this.story.last
+  }
+
+  roster(): GroupMemberView[] {
+    return consumerRoster(this.durable, this.context.topics)
   }
 
   /** When `tick` has something to do at the earliest; it may turn out to be nothing. */

@@ -30,6 +30,28 @@ export class LogHistory {
     return sinceMs === null ? null : Math.max(0, this.lookedMs - sinceMs) / 1000
   }
 
+  /** The record at `offset` is of this time: a look that nobody took, for an offset that is not the end. */
+  learn(offset: number, atMs: number): void {
+    if (offset >= this.logStart) this.ends.learn(offset, atMs)
+  }
+
+  /**
+   * Whether the time of the record at `offset` would make `lagSeconds` of it much better: it is not known to a tenth, nor to `closeMs`.
+   */
+  wantsTimeOf(offset: number, closeMs: number): boolean {
+    if (this.ends.isEmpty || offset < this.logStart) return false
+    const doubtMs = this.ends.doubtMs(offset)
+    if (doubtMs <= closeMs) return false
+    const sinceMs = this.ends.timeOf(offset)
+    return sinceMs === null || doubtMs * 10 > this.lookedMs - sinceMs
+  }
+
+  /** The last look; null before the first. */
+  get last(): LogLook | null {
+    const logEnd = this.ends.last
+    return logEnd === null ? null : { logStart: this.logStart, logEnd, nowMs: this.lookedMs }
+  }
+
   /**
    * Seconds until the log begins after `offset` if it loses records as it did; 0 when it does already, Infinity when it loses none, null while nothing is
    * known.

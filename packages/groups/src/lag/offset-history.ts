@@ -17,6 +17,11 @@ export class OffsetHistory {
     return this.points.length === 0
   }
 
+  /** The offset of the last look; null before the first. */
+  get last(): number | null {
+    return this.points.at(-1)?.offset ?? null
+  }
+
   /** Each look later than the one before. A log that is shorter than it was forgets what it lost. */
   add(offset: number, atMs: number): void {
     while ((this.points.at(-1)?.offset ?? 0) > offset) this.points.pop()
@@ -33,6 +38,32 @@ export class OffsetHistory {
     let before = 0
     while (before + 1 < this.points.length && (this.points[before + 1] as Point).offset <= offset) before++
     if (before > 0) this.points.splice(0, before)
+  }
+
+  /**
+   * The line went past `offset` at this time, as its records say. It still never falls: a time that contradicts a look is moved between the
+   * looks around it. Not for offsets that were not seen to be passed.
+   */
+  learn(offset: number, atMs: number): void {
+    const { points } = this
+    const above = points.findIndex((point) => point.offset > offset)
+    if (above === -1) return
+    const after = points[above] as Point
+    const before = points[above - 1]
+    const between = Math.max(Math.min(atMs, after.atMs), before?.atMs ?? Number.NEGATIVE_INFINITY)
+    if (before?.offset === offset && before.atMs === between) return
+    points.splice(above, 0, { offset, atMs: between })
+    if (points.length > MAX_POINTS) points.splice(this.leastMissed((points.at(-1) as Point).atMs), 1)
+  }
+
+  /** By how much `timeOf` may be wrong: the time between the looks around the offset; Infinity before the first. */
+  doubtMs(offset: number): number {
+    const { points } = this
+    const above = points.findIndex((point) => point.offset > offset)
+    if (above === -1) return 0
+    const before = points[above - 1]
+    if (before === undefined) return Number.POSITIVE_INFINITY
+    return before.offset === offset ? 0 : (points[above] as Point).atMs - before.atMs
   }
 
   private leastMissed(nowMs: number): number {

@@ -91,3 +91,46 @@ describe('retention gets to a commit', () => {
     expect(history([5], [4]).secondsToRetention(3)).toBe(0)
   })
 })
+
+describe('the time of a record', () => {
+  test('takes the place of the pace for what is older than the first look', () => {
+    const log = history([100, 110, 120])
+    expect(log.wantsTimeOf(50, 1000)).toBe(true)
+    log.learn(50, -98_000)
+    expect(log.lagSeconds(50)).toBe(100)
+    expect(log.lagSeconds(75)).toBe(51)
+  })
+
+  test('is known after a start while nothing is written', () => {
+    const log = history([10])
+    log.learn(5, -60_000)
+    expect([log.lagSeconds(5), log.wantsTimeOf(5, 1000)]).toEqual([60, false])
+  })
+
+  test('is not wanted of what was seen to be written, nor of the end, nor of what is gone', () => {
+    const log = history([0, 10, 20, 30], [0, 0, 5, 5])
+    expect([15, 30, 40, 3].map((offset) => log.wantsTimeOf(offset, 1000))).toEqual([false, false, false, false])
+  })
+
+  test('is wanted between looks that lie far apart, until it is known', () => {
+    const log = new LogHistory()
+    log.look({ logStart: 0, logEnd: 0, nowMs: 0 })
+    log.look({ logStart: 0, logEnd: 100, nowMs: 3_600_000 })
+    expect(log.wantsTimeOf(50, 1000)).toBe(true)
+    log.learn(50, 3_599_000)
+    expect([log.wantsTimeOf(50, 1000), log.lagSeconds(50)]).toEqual([false, 1])
+  })
+
+  test('never contradicts what was seen', () => {
+    const log = history([0, 10, 20])
+    log.learn(15, 99_000)
+    log.learn(5, -99_000)
+    expect([log.lagSeconds(15), log.lagSeconds(5)]).toEqual([0, 2])
+  })
+
+  test('leaves few points, whatever is learned', () => {
+    const log = history([100_000, 100_010])
+    for (let offset = 0; offset < 50_000; offset += 7) log.learn(offset, offset - 200_000)
+    for (const offset of [0, 20_000, 49_999]) expect(log.lagSeconds(offset)).toBeGreaterThan(100)
+  })
+})
