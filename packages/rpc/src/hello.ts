@@ -13,7 +13,7 @@ import {
 } from './proto-message.ts'
 
 /** What a stream between nodes is for. */
-export const Purpose = choice('Purpose', ['raft', 'snapshot', 'broker', 'replication'])
+export const Purpose = choice('Purpose', ['raft', 'snapshot', 'broker', 'replication', 'offsets'])
 export type Purpose = TypeOf<typeof Purpose>
 
 export const HelloVoter = proto('HelloVoter', { id: field(1, int32), directoryId: field(2, string) })
@@ -26,7 +26,7 @@ export const Hello = proto('Hello', {
   purpose: field(1, Purpose),
   clusterId: field(2, string),
   nodeId: field(3, sint32),
-  /** Of the metadata directory for `raft`, of the process start for `broker` and `replication`. */
+  /** Of the metadata directory for `raft`, of the process start for the others. */
   incarnationId: field(4, string),
   /** -1: not registered, or not a broker. */
   brokerEpoch: field(5, sint64),

@@ -1,5 +1,6 @@
 export * from './control.ts'
 export * from './hello.ts'
+export * from './offsets.ts'
 export { RpcDecodeError } from './proto-message.ts'
 export type { ProtoFrame, ProtoMessage, TypeOf } from './proto-message.ts'
 export * from './raft.ts'
