@@ -95,6 +95,11 @@ const OWN: Readonly<Record<string, Declared>> = {
     '3000',
     'How long the first rebalance of an empty group waits for more members.',
   ],
+  'group.lag.interval.ms': [
+    int({ min: 0 }),
+    '10000',
+    'How often a coordinator looks how far its groups are behind; 0 never.',
+  ],
   'group.max.session.timeout.ms': [
     int({ min: 1 }),
     '1800000',
@@ -105,6 +110,11 @@ const OWN: Readonly<Record<string, Declared>> = {
     int({ min: 1 }),
     '6000',
     'The shortest session timeout that a member of a group may ask for.',
+  ],
+  'http.listener': [
+    text,
+    null,
+    'Where this node serves /metrics and /groups over HTTP, host:port; nowhere without it. There is no access control: bind it where only operators reach it.',
   ],
   'inter.broker.listener.name': [text, null, 'The client listener that tools on this cluster use first.'],
   'journal.file.bytes': [

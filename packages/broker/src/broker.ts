@@ -1,5 +1,6 @@
 import {
   type Accepted,
+  type Address,
   type Done,
   type IoError,
   type Lane,
@@ -10,6 +11,7 @@ import {
   type Uuid,
   type World,
 } from '@millrace/base'
+import type { GroupView, Rebalance } from '@millrace/groups'
 import type { ClusterImage } from '@millrace/metadata'
 import type { AlterPartition, PartitionMessage } from '@millrace/replication'
 import type { Hello, QuarantinedPartition } from '@millrace/rpc'
@@ -20,6 +22,8 @@ import type { CollectedChanges } from './image-changes.ts'
 import type { BrokerInspection } from './inspection.ts'
 import { BufferPool } from './kafka/buffer-pool.ts'
 import { FetchSessions, sessionSlots } from './kafka/fetch-sessions.ts'
+import { LagService, type LagServiceHost } from './lag/lag-service.ts'
+import type { GroupLags } from './lag/seams.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 import { brokerCounters, type BrokerCounters, type BrokerStatus } from './metrics.ts'
 import { OwnDirectories, type OwnDirectoriesHost } from './own-directories.ts'
@@ -50,8 +54,10 @@ export interface Broker {
    * syncs, and writes the clean marker. Call once; safe at any time after `start`.
    */
   stop(done: Done<void>): void
-  /** A follower's stream (`hello.purpose` is `replication`). */
+  /** Another broker's stream: a follower's (`hello.purpose` is `replication`), or a coordinator's (`offsets`). */
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal
+  /** How far the groups that this broker coordinates are behind. */
+  readonly lags: GroupLags
   /** For health checks and metrics. */
   status(): BrokerStatus
   readonly inspection: BrokerInspection
@@ -80,6 +86,7 @@ class BrokerNode
     OwnDirectoriesHost,
     ReplicationLanesHost,
     GroupCoordinatorHost,
+    LagServiceHost,
     UpkeepHost
 {
   readonly world: World
@@ -101,6 +108,7 @@ class BrokerNode
   private readonly work: TurnWork
   private readonly upkeep: Upkeep
   private readonly groups: GroupCoordinator
+  readonly lags: LagService
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
   private drainTimer: Timer | null = null
@@ -123,6 +131,7 @@ class BrokerNode
     this.work = new TurnWork(() => this.turn.schedule())
     this.upkeep = new Upkeep(this)
     this.groups = new GroupCoordinator(this)
+    this.lags = new LagService(this)
     const { membership, set, groups } = this
     const buffers = new BufferPool(world.clock)
     const producerIds = new ProducerIdBlocks(membership)
@@ -183,7 +192,7 @@ class BrokerNode
 
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal {
     if (this.phase === 'stopped') return { refused: 'this broker stops' }
-    return this.lanes.accept(hello, lane, stream)
+    return hello.purpose === 'offsets' ? this.lags.accept(hello, stream) : this.lanes.accept(hello, lane, stream)
   }
 
   status(): BrokerStatus {
@@ -220,6 +229,7 @@ class BrokerNode
     this.previousBrokerEpoch = clean ? epoch : -1
     this.phase = 'starting'
     this.upkeep.startDiskWork()
+    this.lags.start()
     this.membership.start()
   }
 
@@ -260,6 +270,7 @@ class BrokerNode
     if (this.phase === 'stopped') return
     this.phase = 'stopped'
     this.upkeep.end()
+    this.lags.end()
     this.drainTimer?.cancel()
     this.lonelyTimer?.cancel()
     this.work.write()
@@ -374,6 +385,22 @@ class BrokerNode
 
   replicationHello(): Hello | null {
     return this.phase === 'stopped' ? null : this.membership.replicationHello()
+  }
+
+  addressOf(brokerId: number): Address | null {
+    return this.lanes.addressOf(brokerId)
+  }
+
+  groupViews(): Iterable<GroupView> {
+    return this.groups.views()
+  }
+
+  groupTimeMs(): number {
+    return this.groups.time.nowMs()
+  }
+
+  rebalanced(rebalance: Rebalance): void {
+    this.lags.rebalanced(rebalance)
   }
 
   offlineDirectories(): readonly Uuid[] {

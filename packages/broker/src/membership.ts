@@ -17,7 +17,7 @@ import { CollectedChanges } from './image-changes.ts'
 import { ImageFeed } from './image-feed.ts'
 import type { BrokerCounters } from './metrics.ts'
 import { ProducerIdRequests } from './producer-id-requests.ts'
-import { PEER_LISTENER } from './replication-lanes.ts'
+import { HTTP_LISTENER, PEER_LISTENER } from './listener-names.ts'
 import type { BrokerConfig, ControllerLink, ForwardRequest } from './seams.ts'
 
 type FrameOf<K extends ControllerFrame['kind']> = Extract<ControllerFrame, { kind: K }>
@@ -191,7 +191,7 @@ export class Membership implements ControllerSessionHost, ControllerLink {
       brokerId: config.nodeId,
       incarnationId: config.incarnationId,
       rack: config.rack,
-      listeners: [...clients, { name: PEER_LISTENER, ...config.peerAddress, securityProtocol: 'PLAINTEXT' }],
+      listeners: [...clients, ...besideClients(config)],
       directories: config.logDirs.map(({ directoryId }) => directoryId).filter((id) => !offline.has(id)),
       flushMode: config.flushMode,
       previousBrokerEpoch,
@@ -334,4 +334,10 @@ export class Membership implements ControllerSessionHost, ControllerLink {
       this.session.heartbeatSoon()
     })
   }
+}
+
+/** What a broker registers beside the listeners of its clients. */
+function besideClients({ peerAddress, httpAddress = null }: BrokerConfig): Register['listeners'] {
+  const peer = { name: PEER_LISTENER, ...peerAddress, securityProtocol: 'PLAINTEXT' }
+  return httpAddress === null ? [peer] : [peer, { name: HTTP_LISTENER, ...httpAddress, securityProtocol: 'PLAINTEXT' }]
 }

@@ -4,12 +4,10 @@ import type { PartitionMessage } from '@millrace/replication'
 import { Hello } from '@millrace/rpc'
 import { FollowerStream, type FollowerStreamHost } from './follower-stream.ts'
 import { LeaderStream, type LeaderStreamHost } from './leader-stream.ts'
+import { PEER_LISTENER } from './listener-names.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
-
-/** The listener name under which a broker registers its inter-node address. */
-export const PEER_LISTENER = 'PEER'
 
 export interface ReplicationLanesHost {
   readonly clock: Clock

@@ -19,6 +19,8 @@ export interface BrokerConfig {
   readonly listeners: readonly BrokerListenerConfig[]
   /** Where other nodes reach this node's peer listener. */
   readonly peerAddress: Address
+  /** Where people and programs reach this node's HTTP endpoint, if it has one; other nodes tell it to those who ask the wrong one. */
+  readonly httpAddress?: Address | null
   /** All nodes that may lead the controller quorum. */
   readonly controllers: readonly { readonly id: number; readonly address: Address }[]
   readonly logDirs: readonly { readonly path: string; readonly directoryId: Uuid }[]
@@ -209,6 +211,11 @@ export interface Groups {
   homeOf(groupId: string): PartitionImage | null
   /** All groups of this broker, by state and type; COORDINATOR_LOAD_IN_PROGRESS while those of any partition are not known. */
   list(states: readonly string[], types: readonly string[]): ListedGroups | ErrorCode
+  /**
+   * A group of this broker as it is now. GROUP_ID_NOT_FOUND where there is none of this name, NOT_COORDINATOR where another broker
+   * would know, COORDINATOR_LOAD_IN_PROGRESS or COORDINATOR_NOT_AVAILABLE while nobody does.
+   */
+  view(groupId: string): GroupView | ErrorCode
   /** Every group of this broker as it is now, for metrics; partitions that load are left out. Live views. */
   views(): Iterable<GroupView>
 }

@@ -59,6 +59,18 @@ export function parseVoters(text: string): {
   return { voters, problems }
 }
 
+/** Reads `http.listener`: `host:port`, or `:port` for all interfaces. Null when it is neither. */
+export function parseHttpListener(text: string): Address | null {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:/\s]*):(\d+)$/.exec(text.trim())
+  const port = Number(match?.[2])
+  if (match === null || port > 65_535) return null
+  const host = (match[1] as string).replace(/^\[|\]$/g, '')
+  return { host: host === '' ? '0.0.0.0' : host, port }
+}
+
+/** Hosts that mean every interface: nobody can connect to them. */
+export const EVERYWHERE: readonly string[] = ['', '0.0.0.0', '::']
+
 function items(text: string): readonly string[] {
   return text
     .split(',')

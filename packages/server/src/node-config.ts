@@ -2,6 +2,8 @@ import { BROKER_KEYS, type Address, type ConfigKey } from '@millrace/base'
 import type { BrokerListenerConfig } from '@millrace/broker'
 import {
   type AdvertisedListener,
+  EVERYWHERE,
+  parseHttpListener,
   parseListeners,
   type ParsedListener,
   parseProtocolMap,
@@ -20,6 +22,8 @@ export interface NodeConfig {
   readonly peer: { readonly bind: Address; readonly advertised: Address }
   /** Client listeners; empty on a node that is only a controller. */
   readonly listeners: readonly BrokerListenerConfig[]
+  /** Where the broker's HTTP endpoint is bound, and what others are told of it; null without one. */
+  readonly http: { readonly bind: Address; readonly advertised: Address } | null
   readonly logDirs: readonly string[]
   /** The folder of the metadata log: one of `logDirs` unless the file names another. */
   readonly metadataDir: string
@@ -128,6 +132,7 @@ class Reader {
     const roles = this.roles()
     const voters = this.voters()
     const { own, peer } = this.listeners(roles)
+    const http = this.http(own[0])
     const logDirs = this.list('log.dirs')
     if (logDirs.length === 0)
       this.missing(
@@ -148,6 +153,7 @@ class Reader {
       voters,
       peer,
       listeners: own,
+      http,
       logDirs,
       metadataDir,
       properties,
@@ -251,6 +257,19 @@ class Reader {
     }
   }
 
+  /** Told as the first listener of clients is, unless it is bound to one address. */
+  private http(client: BrokerListenerConfig | undefined): NodeConfig['http'] {
+    const entry = this.set.get('http.listener')
+    if (entry === undefined || entry.value === '' || client === undefined) return null
+    const bind = parseHttpListener(entry.value)
+    if (bind === null) {
+      this.problem(entry, `http.listener=${entry.value}: not host:port`)
+      return null
+    }
+    const host = EVERYWHERE.includes(bind.host) ? client.advertised.host : bind.host
+    return { bind, advertised: { host, port: bind.port } }
+  }
+
   /** The inter-node address: the listener that `peer.listener.name` names, else the controller listener. */
   private peer(roles: { controller: boolean }, found: FoundListeners): NodeConfig['peer'] | null {
     const chosen = this.set.get('peer.listener.name')
@@ -272,7 +291,7 @@ class Reader {
     const host = told?.host ?? named.host
     return {
       bind: { host: named.host === '' ? '0.0.0.0' : named.host, port: named.port },
-      advertised: { host: ['', '0.0.0.0', '::'].includes(host) ? this.hostname : host, port: told?.port ?? named.port },
+      advertised: { host: EVERYWHERE.includes(host) ? this.hostname : host, port: told?.port ?? named.port },
     }
   }
 }

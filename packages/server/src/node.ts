@@ -133,7 +133,7 @@ class RunningNode implements Node {
       if (error instanceof RpcDecodeError) return { refused: `not a hello: ${error.message}` }
       throw error
     }
-    if (hello.purpose === 'replication')
+    if (hello.purpose === 'replication' || hello.purpose === 'offsets')
       return this.broker?.accept(hello, lane, stream) ?? { refused: 'this node is not a broker' }
     return this.controller?.accept(hello, lane, stream) ?? { refused: 'this node is not a controller' }
   }
@@ -182,6 +182,7 @@ class RunningNode implements Node {
       incarnationId: randomUuid(this.world.random),
       listeners: config.listeners,
       peerAddress: config.peer.advertised,
+      httpAddress: config.http?.advertised ?? null,
       controllers: config.voters,
       logDirs: config.logDirs.map((path) => ({ path, directoryId: this.directory(path).directoryId })),
       flushMode: config.flushMode,

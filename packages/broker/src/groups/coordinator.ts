@@ -19,6 +19,8 @@ export interface GroupCoordinatorHost {
   readonly controller: ControllerLink
   /** The own registration is applied, and this node did not sleep. */
   serving(): boolean
+  /** A group's rebalance came to its end. */
+  rebalanced(rebalance: Rebalance): void
 }
 
 /** The groups that this broker coordinates: those of the partitions of `__consumer_offsets` that it leads. */
@@ -75,6 +77,13 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
     return all
   }
 
+  view(groupId: string): GroupView | ErrorCode {
+    const partition = this.partitionFor(groupId)
+    if (typeof partition === 'number') return partition
+    if (partition.active === null) return ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    return partition.view(groupId) ?? ErrorCode.GROUP_ID_NOT_FOUND
+  }
+
   *views(): Iterable<GroupView> {
     for (const partition of this.partitions.values()) yield* partition.views() ?? []
   }
@@ -126,6 +135,7 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
     const { groupId, generation, causes, startedMs, endedMs, members, moved } = rebalance
     const fields = { group: groupId, generation, durationMs: endedMs - startedMs, members, moved, causes }
     this.world.log.info(fields, 'group rebalanced')
+    this.host.rebalanced(rebalance)
   }
 
   private partitionFor(groupId: string): GroupPartition | ErrorCode {

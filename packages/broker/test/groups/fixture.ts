@@ -1,5 +1,14 @@
 import { ErrorCode, OFFSETS_TOPIC } from '@millrace/base'
-import type { GroupAnswer, GroupLogRecord, GroupRequest, GroupShard, GroupView, Outcome, Reply } from '@millrace/groups'
+import type {
+  GroupAnswer,
+  GroupLogRecord,
+  GroupRequest,
+  GroupShard,
+  GroupView,
+  Outcome,
+  Rebalance,
+  Reply,
+} from '@millrace/groups'
 import type { PartitionImage } from '@millrace/metadata'
 import { readRecords } from '@millrace/records'
 import { GroupCoordinator, type GroupCoordinatorHost } from '../../src/groups/coordinator.ts'
@@ -207,6 +216,7 @@ function viewOf(groupId: string): GroupView {
     generation: 0,
     members: 0,
     offsets: () => [{ topic: groupId, partition: 0, offset: 0, leaderEpoch: -1, metadata: '', commitMs: 0 }],
+    roster: () => [],
     rebalances: [],
   }
 }
@@ -247,6 +257,7 @@ export class GroupFixture implements GroupCoordinatorHost {
   readonly coordinator: GroupCoordinator
   replica: GroupReplica
   awake = true
+  readonly rebalances: Rebalance[] = []
 
   constructor() {
     this.broker = new FakeBroker(this.world)
@@ -277,6 +288,10 @@ export class GroupFixture implements GroupCoordinatorHost {
 
   serving(): boolean {
     return this.awake
+  }
+
+  rebalanced(rebalance: Rebalance): void {
+    this.rebalances.push(rebalance)
   }
 
   get shard(): FakeShard {

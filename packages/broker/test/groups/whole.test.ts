@@ -37,6 +37,7 @@ function setup(properties: Readonly<Record<string, string>> = {}): Setup {
     image: broker.image,
     controller: broker.controller,
     serving: () => true,
+    rebalanced: () => {},
   })
   broker.groups = coordinator
   const replica = new GroupReplica(world, broker.image.addTopic(OFFSETS_TOPIC, [{}]), 0)

@@ -373,6 +373,7 @@ const NO_GROUPS: Groups = {
   },
   homeOf: () => null,
   list: () => [],
+  view: () => ErrorCode.COORDINATOR_NOT_AVAILABLE,
   views: () => [],
 }
 

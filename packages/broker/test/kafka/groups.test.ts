@@ -44,6 +44,10 @@ class AskedGroups implements Groups {
     return this.listed
   }
 
+  view(): ErrorCode {
+    return ErrorCode.NOT_COORDINATOR
+  }
+
   views(): [] {
     return []
   }
