@@ -162,10 +162,17 @@ export interface SimStorage {
   readonly raftMirrors: readonly RaftMirror[]
 }
 
+/** How an idempotent producer numbers a batch. The answer to an `init-producer` is one with sequence 0. */
+export interface ProducerNumbers {
+  readonly producerId: number
+  readonly epoch: number
+  readonly sequence: number
+}
+
 /** An operation of a client, as the checkers see it. Sends are added when they begin, polls and lookups when their answer has come. */
 export interface Operation {
   readonly client: string
-  readonly kind: 'send' | 'poll' | 'lookup' | 'create-topic' | 'admin'
+  readonly kind: 'send' | 'poll' | 'lookup' | 'create-topic' | 'admin' | 'init-producer'
   readonly invokedUs: number
   /** Infinity while it is under way. */
   endedUs: number
@@ -184,6 +191,8 @@ export interface Operation {
   copies?: number
   /** A send: requests of one connection are appended in the order in which they were sent; -1 for a repeated send, which has left its place. */
   connection?: number
+  /** A send of an idempotent producer: what its batch is numbered with. */
+  numbered?: ProducerNumbers
   /** A send: the timestamp of its records, ms. */
   readonly timestampMs?: number
   /** A poll or lookup: the leader epoch that the client demanded; -1 for any. */

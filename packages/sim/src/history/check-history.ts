@@ -1,6 +1,7 @@
 import type { Operation, Violation } from '../seams.ts'
 import { checkEnd, checkLogStart } from './check-end.ts'
 import { checkLookups } from './check-lookups.ts'
+import { checkNumbers, checkProducerIds } from './check-producers.ts'
 import { checkReads } from './check-reads.ts'
 import { checkWrites } from './check-writes.ts'
 import { Findings } from './findings.ts'
@@ -13,9 +14,11 @@ import { HistoryIndex } from './history-index.ts'
 export function checkHistory(history: readonly Operation[]): Violation[] {
   const index = new HistoryIndex(history)
   const findings = new Findings()
+  checkProducerIds(index, findings)
   for (const partition of index.partitions) {
     checkReads(index, partition, findings)
     checkWrites(partition, findings)
+    checkNumbers(index, partition, findings)
     checkLookups(index, partition, findings)
     checkLogStart(partition, findings)
     if (index.complete) checkEnd(partition, findings)

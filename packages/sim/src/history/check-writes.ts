@@ -38,13 +38,17 @@ function checkAcknowledged(partition: PartitionHistory, findings: Findings): voi
   }
 }
 
-/** A value is in the log as often as its producer may have written it, and its batch is in one piece. */
+/**
+ * A value is in the log as often as its producer may have written it, and its batch is in one piece. What an idempotent producer wrote may be there again once it
+ * was deleted: a replica that began anew behind it knows nothing of it.
+ */
 function checkCopies(partition: PartitionHistory, findings: Findings): void {
   for (const send of partition.sends) {
     const copies = send.copies ?? 1
     let start: number | null = null
     send.values.forEach(({ value }, at) => {
-      const places = partition.places.get(value) ?? []
+      const all = partition.places.get(value) ?? []
+      const places = send.numbered === undefined ? all : all.filter((offset) => offset >= partition.deletable)
       // A write that was refused and is there all the same is told as G1a.
       if (places.length > Math.max(1, copies))
         findings.add('duplicate', `${value} is at ${places.join(' and ')}, and was written ${copies} times`, send)

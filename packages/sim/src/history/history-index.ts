@@ -46,6 +46,8 @@ export class PartitionHistory {
 export class HistoryIndex {
   readonly partitions: readonly PartitionHistory[]
   readonly senders = new Map<string, Sender>()
+  /** Answers that gave a producer its id. */
+  readonly producers: Operation[] = []
   /** Whether fresh clients read everything: then what they did not see is not there. */
   readonly complete: boolean
   private readonly byName = new Map<string, PartitionHistory>()
@@ -68,6 +70,9 @@ export class HistoryIndex {
         return addPoll(operation, this.of(operation))
       case 'lookup':
         return addLookup(operation, this.of(operation))
+      case 'init-producer':
+        if (operation.outcome === 'ok') this.producers.push(operation)
+        return
       case 'admin':
         return this.addAdmin(operation)
       default:

@@ -4,6 +4,7 @@ import { BatchList, batchText } from './batch-list.ts'
 import { demand } from './demand.ts'
 import { partitionText } from './metadata-checks.ts'
 import { Promises } from './promises.ts'
+import { producersFrom } from './producers-text.ts'
 import type { ReplicaMirror } from './replica-mirror.ts'
 
 /** One leader epoch as it was led. */
@@ -494,7 +495,21 @@ export class PartitionModel {
         () => `all is quiet and the watermark of ${watch.name} is ${highWatermark}, committed is ${this.end}`,
       )
       this.epochTable(watch)
+      if (leader !== undefined) this.sameProducers(watch, leader)
     }
+  }
+
+  /** What a replica knows of producers follows from its log. Batches before the start of one of the logs need not be known to it. */
+  private sameProducers(watch: ReplicaWatch, leader: ReplicaWatch): void {
+    const start = Math.max(watch.mirror.logStart, leader.mirror.logStart)
+    const [known, leaders] = [watch, leader].map(({ replica }) =>
+      producersFrom(replica.log.observer?.snapshot(), start),
+    )
+    demand(
+      known === leaders,
+      'ProducersFollowLog',
+      () => `all is quiet and ${watch.name} knows of producers ${known}, its leader ${leader.name} ${leaders}`,
+    )
   }
 
   private epochTable({ replica, mirror, name }: ReplicaWatch): void {

@@ -1,5 +1,6 @@
 import type { PlantedBug } from './bug.ts'
 import { CONTROLLER_BUGS } from './controller-bugs.ts'
+import { PRODUCER_BUGS } from './producer-bugs.ts'
 import { RAFT_BUGS } from './raft-bugs.ts'
 import { REPLICATION_BUGS } from './replication-bugs.ts'
 import { STORAGE_BUGS } from './storage-bugs.ts'
@@ -10,4 +11,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...REPLICATION_BUGS,
   ...CONTROLLER_BUGS,
   ...STORAGE_BUGS,
+  ...PRODUCER_BUGS,
 ]

@@ -54,6 +54,8 @@ export class Sightings {
       'records deleted by request': doneOf(history, 'delete-records'),
       'retention limited': doneOf(history, 'retention'),
       'election asked for': doneOf(history, 'elect-leaders'),
+      'idempotent batch repeated': repeatedOf(history),
+      'producer went on under other numbers': renumberedOf(history),
       'partitions added': doneOf(history, 'create-partitions'),
     }
   }
@@ -65,4 +67,14 @@ export class Sightings {
 
 function doneOf(history: readonly Operation[], what: string): number {
   return history.filter(({ kind, asked, outcome }) => kind === 'admin' && asked === what && outcome === 'ok').length
+}
+
+/** Batches that were sent more than once and acknowledged. */
+function repeatedOf(history: readonly Operation[]): number {
+  return history.filter(({ numbered, outcome, connection }) => numbered && outcome === 'ok' && connection === -1).length
+}
+
+function renumberedOf(history: readonly Operation[]): number {
+  return history.filter(({ kind, numbered }) => kind === 'send' && numbered?.sequence === 0 && numbered.epoch > 0)
+    .length
 }

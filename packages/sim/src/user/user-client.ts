@@ -46,7 +46,7 @@ export class UserClient {
   async send(topic: string, partition: number, value: string): Promise<number> {
     const { client } = this
     const operation = this.begin(topic, partition, value)
-    const records = encodeValues([{ name: value, padding: 0 }], client.nowMs, 'none')
+    const records = encodeValues([{ name: value, padding: 0 }], { timestampMs: client.nowMs, codec: 'none' })
     const request = {
       transactionalId: null,
       acks: -1,

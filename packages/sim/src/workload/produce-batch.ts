@@ -1,5 +1,6 @@
 import type { Codec } from '@millrace/base'
 import { encodeBatch, type NewRecord } from '@millrace/records'
+import type { ProducerNumbers } from '../seams.ts'
 import { encodeValue } from './values.ts'
 
 /** One value of a batch before it is encoded. */
@@ -8,8 +9,15 @@ export interface NewValue {
   readonly padding: number
 }
 
-/** The batch of these values, all of one timestamp. Every third record has a key, every fifth a header: both follow from the value's name. */
-export function encodeValues(values: readonly NewValue[], timestampMs: number, codec: Codec): Uint8Array {
+/** How a batch is written: all its records are of one timestamp. Only idempotent producers number theirs. */
+export interface BatchStyle {
+  readonly timestampMs: number
+  readonly codec: Codec
+  readonly numbered?: ProducerNumbers | undefined
+}
+
+/** The batch of these values. Every third record has a key, every fifth a header: both follow from the value's name. */
+export function encodeValues(values: readonly NewValue[], { timestampMs, codec, numbered }: BatchStyle): Uint8Array {
   const records = values.map(({ name, padding }): NewRecord => {
     const value = encodeValue(name, padding)
     const last = name.charCodeAt(name.length - 1)
@@ -18,5 +26,7 @@ export function encodeValues(values: readonly NewValue[], timestampMs: number, c
       ? { timestamp: timestampMs, key, value, headers: [{ key: 'name', value: Buffer.from(name, 'latin1') }] }
       : { timestamp: timestampMs, key, value }
   })
-  return encodeBatch(records, { codec })
+  if (numbered === undefined) return encodeBatch(records, { codec })
+  const { producerId, epoch, sequence } = numbered
+  return encodeBatch(records, { codec, producerId, producerEpoch: epoch, baseSequence: sequence })
 }

@@ -1,25 +1,30 @@
-import { type Codec, ErrorCode, type Uuid, ZERO_UUID } from '@millrace/base'
+import { ErrorCode } from '@millrace/base'
 import { ProduceApi, type ProduceResponse } from '@millrace/protocol'
-import { type Operation, Violation } from '../seams.ts'
+import type { Operation } from '../seams.ts'
 import type { PartitionView } from './cluster-view.ts'
 import type { Role, SimClient } from './client.ts'
 import { excludesWrite, isRetriable } from './outcomes.ts'
-import { encodeValues, type NewValue } from './produce-batch.ts'
+import {
+  answerTo,
+  type Batch,
+  beginBatch,
+  drawValues,
+  endBatch,
+  placeValues,
+  type Produced,
+  produceRequest,
+  type ProduceStyle,
+  produceVersion,
+} from './produce-request.ts'
 import type { WireConnection } from './wire.ts'
 
-/** Produce could carry zstd from this version on. */
-const ZSTD_SINCE = 7
 const RETRIES = 3
 
-/** A batch on its way: one operation. */
-interface Sending {
-  readonly operation: Operation
-  readonly bytes: Uint8Array
+/** A batch on its way. */
+interface Sending extends Batch {
   triesLeft: number
   repeated: boolean
 }
-
-type Answered = ProduceResponse['responses'][number]['partitionResponses'][number]
 
 /**
  * A producer without idempotence: sends batches of values that no other producer sends, as fast as its rate says, so many requests at a time. Whether it
@@ -27,11 +32,9 @@ type Answered = ProduceResponse['responses'][number]['partitionResponses'][numbe
  */
 export class Producer implements Role {
   private readonly client: SimClient
-  private readonly acks: 0 | 1 | -1
+  private readonly style: ProduceStyle
   private readonly inFlight: number
   private readonly retries: boolean
-  private readonly codecs: readonly Codec[]
-  private readonly timeoutMs: number
   private readonly sending = new Set<Sending>()
   private nextValue = 0
 
@@ -39,12 +42,11 @@ export class Producer implements Role {
   constructor(client: SimClient, { careful }: { readonly careful: boolean } = { careful: false }) {
     const { draw, crowd } = client
     const { rates } = crowd
+    const acks = careful || draw.chance(rates.acksAllPercent) ? -1 : draw.pick([1, 1, 0] as const)
     this.client = client
-    this.acks = careful || draw.chance(rates.acksAllPercent) ? -1 : draw.pick([1, 1, 0] as const)
     this.inFlight = draw.pick([1, 1, 3, 8])
-    this.retries = this.acks !== 0 && draw.chance(rates.retryPercent)
-    this.codecs = rates.codecs
-    this.timeoutMs = draw.pick([300, 1_500, 30_000])
+    this.retries = acks !== 0 && draw.chance(rates.retryPercent)
+    this.style = { acks, codecs: rates.codecs, timeoutMs: draw.pick([300, 1_500, 30_000]) }
     client.after(0, () => this.tick())
   }
 
@@ -57,7 +59,7 @@ export class Producer implements Role {
   }
 
   died(): void {
-    for (const { operation } of this.sending) this.end(operation, 'info')
+    for (const batch of this.sending) endBatch(this.client, batch, 'info')
     this.sending.clear()
   }
 
@@ -85,50 +87,25 @@ export class Producer implements Role {
     this.request(connection, batches)
   }
 
-  private newBatch({ topic, partition }: PartitionView): Sending {
-    const { client, acks } = this
-    const { draw, crowd } = client
-    const values: NewValue[] = Array.from({ length: draw.between(1, crowd.rates.batchRecords) }, () => ({
-      name: `${client.name}:${this.nextValue++}`,
-      padding: draw.chance(crowd.rates.paddedPercent) ? draw.between(1, crowd.rates.paddedBytes) : 0,
-    }))
-    const operation: Operation = {
-      client: client.name,
-      kind: 'send',
-      invokedUs: client.nowUs,
-      endedUs: Number.POSITIVE_INFINITY,
-      outcome: 'info',
-      topic,
-      partition,
-      values: values.map(({ name }) => ({ value: name, offset: -1 })),
-      acks,
-      copies: 0,
-      timestampMs: client.nowMs,
-    }
-    crowd.begun(operation)
-    const sending = {
-      operation,
-      bytes: encodeValues(values, client.nowMs, draw.pick(this.codecs)),
-      triesLeft: this.retries ? RETRIES : 0,
-      repeated: false,
-    }
+  private newBatch(partition: PartitionView): Sending {
+    const { client, style } = this
+    const values = drawValues(client, this.nextValue)
+    this.nextValue += values.length
+    const batch = beginBatch(client, partition, values, style)
+    const sending = { ...batch, triesLeft: this.retries ? RETRIES : 0, repeated: false }
     this.sending.add(sending)
     return sending
   }
 
   private request(connection: WireConnection, batches: readonly Sending[]): void {
-    const version = connection.version(ProduceApi, this.codecs.includes('zstd') ? ZSTD_SINCE : 0)
+    const { style } = this
+    const version = produceVersion(connection, style)
     for (const { operation, repeated } of batches) {
       operation.copies = (operation.copies ?? 0) + 1
       operation.connection = repeated ? -1 : connection.id
     }
-    const request = {
-      transactionalId: null,
-      acks: this.acks,
-      timeoutMs: this.timeoutMs,
-      topicData: byTopic(batches),
-    }
-    if (this.acks === 0) {
+    const request = produceRequest(batches, style)
+    if (style.acks === 0) {
       connection.tell(ProduceApi, version, request)
       for (const batch of batches) this.finish(batch, 'info')
     } else connection.ask(ProduceApi, version, request, (response) => this.answered(batches, response, version))
@@ -142,18 +119,15 @@ export class Producer implements Role {
     }
   }
 
-  private settle(batch: Sending, { errorCode, baseOffset }: Answered, version: number): void {
+  private settle(batch: Sending, answer: Produced, version: number): void {
     const { operation } = batch
+    const { errorCode } = answer
     if (errorCode === ErrorCode.NONE) {
-      if (baseOffset < 0)
-        throw new Violation('wire-format', `a produce to ${place(operation)} went well at offset ${baseOffset}`)
-      operation.values.forEach((value, at) => {
-        value.offset = baseOffset + at
-      })
+      placeValues(batch, answer)
       return this.finish(batch, 'ok')
     }
     operation.error = errorCode
-    if (excludesWrite(errorCode, this.acks, version)) operation.copies = (operation.copies ?? 1) - 1
+    if (excludesWrite(errorCode, this.style.acks, version)) operation.copies = (operation.copies ?? 1) - 1
     if (!isRetriable(errorCode)) return this.finish(batch, operation.copies === 0 ? 'fail' : 'info')
     this.client.view.doubt()
     this.unknown(batch)
@@ -180,41 +154,6 @@ export class Producer implements Role {
 
   private finish(batch: Sending, outcome: Operation['outcome']): void {
     this.sending.delete(batch)
-    this.end(batch.operation, outcome)
+    endBatch(this.client, batch, outcome)
   }
-
-  private end(operation: Operation, outcome: Operation['outcome']): void {
-    operation.outcome = outcome
-    operation.endedUs = this.client.nowUs
-    this.client.crowd.ended(operation)
-  }
-}
-
-interface ProducedTopic {
-  readonly name: string
-  readonly topicId: Uuid
-  readonly partitionData: { index: number; records: Uint8Array }[]
-}
-
-function byTopic(batches: readonly Sending[]): ProducedTopic[] {
-  const topics: ProducedTopic[] = []
-  for (const { operation, bytes } of batches) {
-    let topic = topics.find(({ name }) => name === operation.topic)
-    if (topic === undefined) topics.push((topic = { name: operation.topic, topicId: ZERO_UUID, partitionData: [] }))
-    topic.partitionData.push({ index: operation.partition, records: bytes })
-  }
-  return topics
-}
-
-function answerTo({ operation }: Sending, { responses }: ProduceResponse): Answered {
-  const { topic, partition } = operation
-  const answer = responses
-    .find(({ name }) => name === topic)
-    ?.partitionResponses.find(({ index }) => index === partition)
-  if (answer === undefined) throw new Violation('wire-format', `a produce to ${place(operation)} was not answered`)
-  return answer
-}
-
-function place({ topic, partition }: Operation): string {
-  return `${topic}-${partition}`
 }

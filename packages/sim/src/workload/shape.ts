@@ -47,6 +47,8 @@ export interface WorkloadRates {
   readonly pauseMeanUs: number
   /** Between two requests of the admin. */
   readonly adminMeanUs: number
+  /** Of 100 producers so many are idempotent: they send with acks all, and repeat what they know nothing of under its numbers. */
+  readonly idempotentPercent: number
   /** Of 100 topics so many lose their oldest records, to DeleteRecords and retention. */
   readonly deletingPercent: number
 }
@@ -68,6 +70,7 @@ export function drawRates(draw: Draw): WorkloadRates {
     pauseMeanUs: draw.pick([0, 0, 15]) * S,
     adminMeanUs: draw.pick([0, 1, 3]) * S,
     deletingPercent: draw.pick([0, 30, 60]),
+    idempotentPercent: draw.pick([0, 50, 50, 100]),
   }
 }
 

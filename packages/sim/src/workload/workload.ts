@@ -5,6 +5,7 @@ import { Admin } from './admin.ts'
 import { type Crowd, type Role, SimClient } from './client.ts'
 import { Elector } from './elector.ts'
 import { type Ends, FinalReader } from './final-reader.ts'
+import { IdempotentProducer } from './idempotent-producer.ts'
 import { Producer } from './producer.ts'
 import { RoamingConsumer } from './roaming-consumer.ts'
 import { drawRates, type PlannedTopic, type WorkloadOptions, type WorkloadRates } from './shape.ts'
@@ -63,11 +64,12 @@ class SimWorkload implements Workload, Crowd {
   start(): void {
     this.seat('admin', (client) => new Admin(client))
     // Whoever asks whether the cluster takes writes needs one producer at least that waits for all replicas.
-    this.seat('client-1', (client) => new Producer(client, { careful: true }))
-    for (let at = 2; at <= this.clients; at++) {
-      const produces = at > 2 && this.draw.chance(60)
-      this.seat(`client-${at}`, (client) => (produces ? new Producer(client) : new RoamingConsumer(client)))
-    }
+    this.seat('client-1', this.producer({ careful: true }))
+    for (let at = 2; at <= this.clients; at++)
+      this.seat(
+        `client-${at}`,
+        at > 2 && this.draw.chance(60) ? this.producer() : (client) => new RoamingConsumer(client),
+      )
     this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
     this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))
   }
@@ -105,6 +107,11 @@ class SimWorkload implements Workload, Crowd {
     this.told?.(operation)
     const { client, kind, outcome, topic, partition, values } = operation
     this.bench.schedule.note(`${client} ${kind} ${topic}-${partition} ${outcome}`, values[0]?.offset ?? -1)
+  }
+
+  private producer(options?: { readonly careful: boolean }): Seat['make'] {
+    if (this.draw.chance(this.rates.idempotentPercent)) return (client) => new IdempotentProducer(client)
+    return (client) => new Producer(client, options)
   }
 
   private seat(host: string, make: Seat['make']): void {

@@ -29,8 +29,7 @@ describe('a fetch', () => {
     for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
       const batch = encodeValues(
         NAMES.map((name, at) => ({ name, padding: at * 10 })),
-        1_000,
-        codec,
+        { timestampMs: 1_000, codec },
       )
       const { values, batches } = readFetched(batch, 2)
       expect(batches).toBe(1)
@@ -42,8 +41,7 @@ describe('a fetch', () => {
     const whole = [0, 3].map((base) => {
       const batch = encodeValues(
         NAMES.slice(0, 3).map((name) => ({ name, padding: 0 })),
-        1_000,
-        'none',
+        { timestampMs: 1_000, codec: 'none' },
       )
       setBaseOffset(batch, 0, base)
       return batch

@@ -19,6 +19,7 @@ const PLAIN: Partial<WorkloadRates> = {
   crashMeanUs: 0,
   pauseMeanUs: 0,
   adminMeanUs: 0,
+  idempotentPercent: 50,
 }
 
 /** All that clients do. */
@@ -35,11 +36,13 @@ const EVERYTHING: Partial<WorkloadRates> = {
   pauseMeanUs: 2_000_000,
   adminMeanUs: 200_000,
   deletingPercent: 50,
+  idempotentPercent: 50,
 }
 
 /** What {@link EVERYTHING} leads to, in the words of {@link tally}. */
 const ALL_KINDS = [
   'create-topic ok',
+  'init-producer ok',
   'send ok',
   'send info',
   'poll ok',
