@@ -1,4 +1,4 @@
-import { BROKER_KEYS, parseBoolean, parseWhole } from '@millrace/base'
+import { brokerConfigValue, parseBoolean, parseWhole } from '@millrace/base'
 import type { Properties, Timer, World } from '@millrace/base'
 import { createControllerMachine } from '@millrace/metadata'
 import type { ControllerMachine } from '@millrace/metadata'
@@ -124,6 +124,6 @@ export class ActiveController {
   }
 
   private setting(name: string): string {
-    return this.parts.properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? ''
+    return brokerConfigValue(this.parts.properties, name)
   }
 }

@@ -1,4 +1,4 @@
-import { ErrorCode, layered, parseBoolean, parseWhole, BROKER_KEYS } from '@millrace/base'
+import { brokerConfigValue, ErrorCode, parseBoolean, parseWhole } from '@millrace/base'
 import type { Properties, Random } from '@millrace/base'
 import { fenceBroker, heartbeat, registerBroker, staleness, unregisterBroker } from './brokers.ts'
 import { alterReassignments, listReassignments } from './reassigning.ts'
@@ -79,7 +79,7 @@ const METADATA_FEATURE = 'metadata.version'
 /** A machine that starts from the state of `from`, which it does not change, or from nothing. */
 export function createControllerMachine(config: MachineConfig, from?: ClusterImage): ControllerMachine {
   const state = from instanceof ImageState ? from.clone() : new ImageState()
-  const number = (name: string): number => parseWhole(propertyOf(config.properties, name))
+  const number = (name: string): number => parseWhole(brokerConfigValue(config.properties, name))
   const context: MachineContext = {
     state,
     config: {
@@ -88,7 +88,7 @@ export function createControllerMachine(config: MachineConfig, from?: ClusterIma
       ...config,
       defaultPartitions: number('num.partitions'),
       defaultReplicationFactor: number('default.replication.factor'),
-      deleteTopics: parseBoolean(propertyOf(config.properties, 'delete.topic.enable')),
+      deleteTopics: parseBoolean(brokerConfigValue(config.properties, 'delete.topic.enable')),
     },
   }
   return {
@@ -100,10 +100,6 @@ export function createControllerMachine(config: MachineConfig, from?: ClusterIma
     replay: (record, index) => state.replay(record, index),
     snapshot: () => state.snapshot(),
   }
-}
-
-function propertyOf(properties: Properties, name: string): string {
-  return properties.get(name) ?? BROKER_KEYS.get(name)?.default ?? ''
 }
 
 /** Names the cluster and writes down what must be the same for all nodes from the first entry on. */
@@ -119,7 +115,7 @@ function formCluster(
   const records: MetadataRecord[] = [
     { name: 'cluster', value: { clusterId } },
     { name: 'featureLevel', value: { name: METADATA_FEATURE, level: 1 } },
-    configRecord({ kind: 'broker', name: '' }, name, propertyOf(layered(config.properties), name)),
+    configRecord({ kind: 'broker', name: '' }, name, brokerConfigValue(config.properties, name)),
   ]
   return { records, response: succeeded }
 }

@@ -1,34 +1,9 @@
 import { createRaft, type RaftInput, type RaftMachine, type RaftMessage, type RaftOutput } from '@millrace/raft'
+import { bentMachine } from '../bent.ts'
 
 type Create = typeof createRaft
 
-/** A machine with a fault: what goes in or comes out is bent. */
-class Bent implements RaftMachine {
-  readonly inner: RaftMachine
-
-  constructor(inner: RaftMachine) {
-    this.inner = inner
-  }
-
-  get view(): RaftMachine['view'] {
-    return this.inner.view
-  }
-  step(input: RaftInput): void {
-    this.inner.step(input)
-  }
-  propose(payload: Uint8Array): ReturnType<RaftMachine['propose']> {
-    return this.inner.propose(payload)
-  }
-  changeVoters(...change: Parameters<RaftMachine['changeVoters']>): ReturnType<RaftMachine['changeVoters']> {
-    return this.inner.changeVoters(...change)
-  }
-  ready(): RaftOutput {
-    return this.inner.ready()
-  }
-  status(): ReturnType<RaftMachine['status']> {
-    return this.inner.status()
-  }
-}
+const Bent = bentMachine<RaftMachine>()
 
 /** Messages reach the machine as `change` makes them; null is a lost one. */
 function hears(change: (message: RaftMessage, inner: RaftMachine) => RaftMessage | null): Create {

@@ -5,60 +5,11 @@ import {
   type PartitionMachine,
   type PartitionOutput,
 } from '@millrace/replication'
+import { bentMachine } from '../bent.ts'
 
 type Create = typeof createPartition
 
-/** A machine with a fault: what goes in or comes out is bent. */
-class Bent implements PartitionMachine {
-  readonly inner: PartitionMachine
-
-  constructor(inner: PartitionMachine) {
-    this.inner = inner
-  }
-
-  get role(): PartitionMachine['role'] {
-    return this.inner.role
-  }
-  get leaderEpoch(): number {
-    return this.inner.leaderEpoch
-  }
-  get highWatermark(): number {
-    return this.inner.highWatermark
-  }
-  get durableHighWatermark(): number {
-    return this.inner.durableHighWatermark
-  }
-  get logStart(): number {
-    return this.inner.logStart
-  }
-  get latestKnown(): boolean {
-    return this.inner.latestKnown
-  }
-  get enoughReplicas(): boolean {
-    return this.inner.enoughReplicas
-  }
-  get epochStart(): number {
-    return this.inner.epochStart
-  }
-  get isr(): readonly number[] {
-    return this.inner.isr
-  }
-  get inspection(): PartitionMachine['inspection'] {
-    return this.inner.inspection
-  }
-  get followers(): PartitionMachine['followers'] {
-    return this.inner.followers
-  }
-  mayWrite(...asked: Parameters<PartitionMachine['mayWrite']>): boolean {
-    return this.inner.mayWrite(...asked)
-  }
-  carried(session: number): void {
-    this.inner.carried(session)
-  }
-  step(input: PartitionInput): PartitionOutput {
-    return this.inner.step(input)
-  }
-}
+const Bent = bentMachine<PartitionMachine>()
 
 function bend(change: (inner: PartitionMachine, input: PartitionInput, own: OwnEnd) => PartitionInput | null): Create {
   return (identity, log, history, config) => {
