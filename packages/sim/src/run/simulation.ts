@@ -15,6 +15,7 @@ import { type AtlasOptions, createAtlas } from '../storage/atlas.ts'
 import { createSimStorage } from '../storage/sim-storage.ts'
 import { type UserLoadParts, UserWorkload } from '../user/user-workload.ts'
 import { createWorkload } from '../workload/workload.ts'
+import { withoutAcceptedLoss } from './accepted-loss.ts'
 import { hostOf } from './act.ts'
 import { Cluster } from './cluster.ts'
 import { unproductive, unsettled } from './convergence.ts'
@@ -57,6 +58,8 @@ export class Simulation implements NodeWatcher {
   private readonly judge: Life
   /** The node of each process that lives. */
   private readonly processes = new Map<Life, number>()
+  /** When the operator had partitions led that may have lost something, by `topic-partition`. */
+  private readonly acceptedLosses = new Map<string, number>()
   private violation: ViolationReport | null = null
 
   /** With `load`, a user's function takes the place of the plan's clients. */
@@ -71,7 +74,7 @@ export class Simulation implements NodeWatcher {
       peek: (node, path, at, into) => this.cluster.node(node).machine.storage.peek(path, at, into),
       damaged: (node) => this.atlas.isRotten(node),
       wipes: (node) => this.atlas.wipesOf(node),
-      fsync: plan.properties['flush.mode'] !== 'pagecache',
+      fsync: !this.inPageCache,
     })
     this.atlas = createAtlas(atlasOptions(plan))
     this.story = new Story(() => schedule.nowUs)
@@ -128,7 +131,8 @@ export class Simulation implements NodeWatcher {
     await this.drive(this.schedule.nowUs + QUIET_US)
     this.invariants.quiet()
     await this.until('final-reads-come-to-an-end', (done) => this.workload.readAll(done))
-    const [first] = checkHistory(withoutDamage(this.workload.history, this.nemesis.done.has('damage')))
+    const told = withoutAcceptedLoss(this.workload.history, this.acceptedLosses)
+    const [first] = checkHistory(withoutDamage(told, this.nemesis.done.has('damage')))
     if (first !== undefined) throw first
   }
 
@@ -220,6 +224,7 @@ export class Simulation implements NodeWatcher {
       mayForce: (partition) => this.mayForce(partition),
       elect: (topic, partition) => {
         this.story.tell('operator', `has ${topic}-${partition} led again, whoever leads it`)
+        if (this.inPageCache) this.acceptedLosses.set(`${topic}-${partition}`, schedule.nowUs)
         workload.elect(topic, partition)
       },
     })
@@ -232,9 +237,12 @@ export class Simulation implements NodeWatcher {
 
   /** A log in page-cache mode is in doubt once its process died: with one disk gone, the cluster may count on nobody, whoever has everything. */
   private mayForce({ topicId, partition, replicas }: PartitionImage): boolean {
-    const inDoubt = this.plan.properties['flush.mode'] === 'pagecache'
-    if (inDoubt && replicas.some((id) => this.atlas.wipesOf(id) > 0)) return true
+    if (this.inPageCache && replicas.some((id) => this.atlas.wipesOf(id) > 0)) return true
     return this.invariants.isBlank(topicId, partition)
+  }
+
+  private get inPageCache(): boolean {
+    return this.plan.properties['flush.mode'] === 'pagecache'
   }
 
   // What happens to nodes.

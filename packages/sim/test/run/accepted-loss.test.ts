@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest'
+import { checkHistory } from '../../src/history/check-history.ts'
+import { withoutAcceptedLoss } from '../../src/run/accepted-loss.ts'
+import type { Operation } from '../../src/seams.ts'
+
+interface At {
+  readonly partition?: number
+  readonly endedUs: number
+  readonly offset: number
+}
+
+function operation(kind: 'send' | 'poll', value: string, { partition = 0, endedUs, offset }: At): Operation {
+  const invokedUs = endedUs - 5
+  const values = [{ value, offset }]
+  return { client: 'c', kind, invokedUs, endedUs, outcome: 'ok', topic: 't', partition, values, acks: -1, moved: true }
+}
+
+function broken(history: readonly Operation[], losses: ReadonlyMap<string, number>): readonly string[] {
+  return checkHistory(withoutAcceptedLoss(history, losses)).map(({ invariant }) => invariant)
+}
+
+/** What was at offset 0 of a partition is replaced by something else. */
+function replaced(partition: number): Operation[] {
+  return [
+    operation('send', `old-${partition}`, { partition, endedUs: 10, offset: 0 }),
+    operation('poll', `old-${partition}`, { partition, endedUs: 20, offset: 0 }),
+    operation('send', `new-${partition}`, { partition, endedUs: 110, offset: 0 }),
+    { ...operation('poll', `new-${partition}`, { partition, endedUs: 120, offset: 0 }), final: true },
+  ]
+}
+
+describe('a loss that the operator accepted', () => {
+  it('is none of what was acknowledged and read before, and only in its partition', () => {
+    const losses = new Map([['t-0', 50]])
+    expect(broken(replaced(0), losses)).toEqual([])
+    expect(broken(replaced(1), losses)).toContain('inconsistent-offsets')
+    expect(broken(replaced(0), new Map())).toContain('inconsistent-offsets')
+  })
+
+  it('excuses nothing that was promised since', () => {
+    expect(broken(replaced(0), new Map([['t-0', 5]]))).toContain('inconsistent-offsets')
+    const lost = operation('send', 'after', { endedUs: 130, offset: 1 })
+    expect(broken([...replaced(0), lost], new Map([['t-0', 50]]))).toContain('unseen')
+  })
+
+  it('leaves what survived its sender', () => {
+    const survivor = { ...operation('poll', 'old-0', { endedUs: 120, offset: 7 }), final: true }
+    const history = [operation('send', 'old-0', { endedUs: 10, offset: 7 }), survivor]
+    expect(broken(history, new Map([['t-0', 50]]))).toEqual([])
+  })
+})
