@@ -40,6 +40,8 @@ export interface StampedBatches {
   readonly baseOffset: number
   readonly endOffset: number
   readonly bytes: number
+  /** One of them is answered as soon as it is written. */
+  readonly atOnce: boolean
 }
 
 export interface BatchStamp {
@@ -99,15 +101,17 @@ export class ProduceQueue {
     const batches: Uint8Array[] = []
     let next = stamp.baseOffset
     let bytes = 0
-    for (const { batch } of this.staged) {
+    let atOnce = false
+    for (const { batch, acks, repeats } of this.staged) {
       setBaseOffset(batch, 0, next)
       setLeaderEpoch(batch, 0, stamp.leaderEpoch)
       if (stamp.logAppendTimeMs >= 0) stampLogAppendTime(batch, 0, stamp.logAppendTimeMs)
       next = nextOffset(batch, 0)
       bytes += batch.length
+      atOnce ||= acks === 1 || (repeats !== null && repeats.some((again) => again.acks === 1))
       batches.push(batch)
     }
-    return { batches, baseOffset: stamp.baseOffset, endOffset: next, bytes }
+    return { batches, baseOffset: stamp.baseOffset, endOffset: next, bytes, atOnce }
   }
 
   /** The staged batches are written: acks 1 is answered, acks -1 waits for the watermark. */

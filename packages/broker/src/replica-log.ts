@@ -39,10 +39,10 @@ export class ReplicaLog {
     return this.holds > 0
   }
 
-  /** False when nothing was written. A full disk passes; any other failure takes the directory out of service. */
-  append(batches: readonly Uint8Array[], nowMs: number): boolean {
+  /** False when nothing was written; `atOnce` as for `PartitionLog.append`. A full disk passes; any other failure takes the directory out of service. */
+  append(batches: readonly Uint8Array[], nowMs: number, atOnce = false): boolean {
     try {
-      this.log.append(batches, nowMs)
+      this.log.append(batches, nowMs, atOnce)
       return true
     } catch (error) {
       if (!(error instanceof IoError)) throw error

@@ -273,7 +273,8 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
       logAppendTimeMs: this.settings.logAppendTime ? nowMs : -1,
     }
     const written = this.queue.stamp(stamp)
-    if (!this.hand.append(written.batches, nowMs)) return this.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
+    // Who is answered before it is durable is promised that it outlives the process.
+    if (!this.hand.append(written.batches, nowMs, written.atOnce)) return this.failStaged(ErrorCode.KAFKA_STORAGE_ERROR)
     assert(
       log.endOffset === written.endOffset,
       `the log ends at ${log.endOffset} after a write up to ${written.endOffset}`,

@@ -36,6 +36,23 @@ describe('the produces of a partition', () => {
     expect(stamped.bytes).toBe(one.length + two.length)
   })
 
+  it('must outlive the process once written where one is answered before it is durable', () => {
+    const { queue: produces, answer } = queue()
+    produces.stage(batchOf(['a']), -1, answer('all'))
+    produces.stage(batchOf(['b']), 0, answer('none'))
+    expect(produces.stamp(STAMP).atOnce).toBe(false)
+    produces.stage(batchOf(['c']), 1, answer('leader'))
+    expect(produces.stamp(STAMP).atOnce).toBe(true)
+  })
+
+  it('must outlive the process, too, where only a repetition asks for an early answer', () => {
+    const { queue: produces, answer } = queue()
+    const batch = (): Uint8Array => batchOf(['a'], undefined, { producerId: 7, producerEpoch: 0, baseSequence: 0 })
+    produces.stage(batch(), -1, answer('first'))
+    produces.repeat(batch(), 1, answer('again'))
+    expect(produces.stamp(STAMP).atOnce).toBe(true)
+  })
+
   it('carry the append time of a topic that wants it, with a right CRC', () => {
     const { queue: produces, answer } = queue()
     const batch = batchOf(['a'])

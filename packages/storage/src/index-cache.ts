@@ -95,7 +95,8 @@ export class IndexCache {
     const { version, offsets } = segment.index
     const fresh = new SegmentIndex('', 0, 0)
     // Entries in memory were made by this process and stand; the file's part ends where they begin.
-    const to = offsets.tail.count > 0 ? offsets.tail.int32(0, 4) : segment.size
+    const written = segment.size - segment.lag
+    const to = offsets.tail.count > 0 ? Math.min(offsets.tail.int32(0, 4), written) : written
     const request = {
       path: segment.logPath,
       from: 0,

@@ -25,6 +25,7 @@ export class LogCuts {
   truncate(offset: number): void {
     const { log } = this
     if (offset < log.logStart) return this.restart(offset)
+    log.writer.writeOutBefore(offset)
     log.generation++
     // No record goes, but an epoch that was begun here without one does: what is appended next may be of an earlier epoch.
     if (offset >= log.endOffset) {
@@ -104,6 +105,7 @@ export class LogCuts {
   restart(offset: number): void {
     const { log } = this
     log.generation++
+    log.writer.forget()
     this.replaceAll(offset)
     log.logStart = offset
     log.cleanedEnd = 0
@@ -124,6 +126,7 @@ export class LogCuts {
    */
   beginAtBatch(base: number): void {
     const { log } = this
+    log.writer.forget()
     this.replaceAll(base)
     log.endOffset = base
     log.syncedEnd = Math.min(log.syncedEnd, base)
@@ -174,6 +177,7 @@ export class LogCuts {
 
   applyRetention(highWatermark: number, nowMs: number): number {
     const { log } = this
+    log.writer.writeOut()
     const keep = retainedFrom(log, highWatermark, nowMs)
     if (keep === log.segments.length) log.writer.rollEmpty(nowMs)
     const first = log.segments[keep]

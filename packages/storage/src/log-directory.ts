@@ -28,11 +28,13 @@ import type {
   OpenedLogs,
   PartitionLog,
 } from './types.ts'
+import { WriteBehind } from './write-behind.ts'
 
 const MIB = 1024 * 1024
 const DEFAULT_TAIL_BYTES = 32 * MIB
 const DEFAULT_INDEX_BYTES = 16 * MIB
 const DEFAULT_OPEN_FILES = 1024
+const DEFAULT_WRITE_BEHIND_BYTES = 256 * 1024
 /** Logs created at once. */
 const PARALLEL_CREATIONS = 16
 
@@ -58,6 +60,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
   readonly observe: (() => BatchObserver) | null
   failed: IoError | null = null
   journal: Journal | null = null
+  behind: WriteBehind | null = null
   private opened = false
   private readonly options: LogDirectoryOptions
   private readonly checkpoints: DirectoryCheckpoints
@@ -122,7 +125,10 @@ class FileLogDirectory implements LogDirectory, LogServices {
     listSlots(world.disk, path, (error, slots) => {
       if (error !== null) return done(error)
       inOrder([replaceLife(world.disk, path, journal.life), (ended) => journal.begin(slots, ended)], (failed) => {
-        if (failed === null) this.journal = journal
+        if (failed === null) {
+          this.journal = journal
+          this.behind = this.makeWriteBehind()
+        }
         done(failed)
       })
     })
@@ -138,7 +144,22 @@ class FileLogDirectory implements LogDirectory, LogServices {
       fileBytes: options.journalFileBytes ?? JOURNAL_FILE_BYTES,
       failed: (error) => this.fail(error),
       groupEnded: () => options.roundEnded?.(),
-      checkpoint: (done) => inOrder([(ended) => this.scheduler.sync(ended), (ended) => this.checkpoint(ended)], done),
+      checkpoint: (done) => {
+        // Without this what is in the journal alone would count as being in the segments.
+        const refused = this.behind?.writeOut() ?? null
+        if (refused !== null) return done(refused)
+        inOrder([(ended) => this.scheduler.sync(ended), (ended) => this.checkpoint(ended)], done)
+      },
+    })
+  }
+
+  private makeWriteBehind(): WriteBehind {
+    const { world, options, space } = this
+    return new WriteBehind(world, {
+      bytesPerLog: options.writeBehindBytes ?? DEFAULT_WRITE_BEHIND_BYTES,
+      tails: this.tails,
+      failed: (error) => this.fail(error),
+      ranOut: () => space.ranOut(),
     })
   }
 
@@ -281,6 +302,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     this.world.log.error({ path: this.path, error }, 'log directory failed, nothing of it is served any more')
     this.scheduler.end()
     this.journal?.end()
+    this.behind?.end()
     this.space.end()
     this.reaper.end()
     for (const log of this.logs.values()) log.events.failed(error)
@@ -315,7 +337,8 @@ class FileLogDirectory implements LogDirectory, LogServices {
   private drain(done: Done<void>): void {
     const { journal, scheduler } = this
     const sync = (error: IoError | null): void => {
-      if (error !== null) return done(error)
+      const refused = error ?? this.behind?.writeOut() ?? null
+      if (refused !== null) return done(refused)
       for (const log of this.logs.values()) log.settle()
       scheduler.drain((unsynced) => {
         if (unsynced !== null || journal === null || journal.idle) done(unsynced)
@@ -330,6 +353,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     for (const log of this.logs.values()) log.release()
     this.scheduler.end()
     this.journal?.end()
+    this.behind?.end()
     this.space.end()
     this.reaper.end()
     done(error)

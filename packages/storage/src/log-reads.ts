@@ -5,6 +5,7 @@ import type { SegmentedLog } from './partition-log.ts'
 import { OWN_MEMORY } from './read-memory.ts'
 import { Rot, type Segment } from './segment.ts'
 import type { LogSlice, ReadMemory } from './types.ts'
+import { attempted } from './write-behind.ts'
 
 /** The most that one read gives: memory must not follow what a client asks for. */
 const MAX_READ_BYTES = 8 * 1024 * 1024
@@ -108,8 +109,7 @@ export class LogReads {
     if (request.from >= log.endOffset || request.attempts-- === 0)
       return request.done(null, { parts: [], bytes: 0, nextOffset: request.from })
     const place = this.places.find(({ offset }) => offset === request.from)
-    if (place !== undefined && !place.segment.removed)
-      return this.open(request, this.window(place.segment, place.position, -1))
+    if (place !== undefined && !place.segment.removed) return this.begin(request, place.segment, place.position)
     this.locate(request, segmentAt(log.segments, request.from))
   }
 
@@ -119,7 +119,7 @@ export class LogReads {
     log.services.indexes.used(segment)
     if (indexed !== null) {
       const claimed = indexed.lastOffset < 0 ? -1 : segment.baseOffset + indexed.lastOffset
-      return this.open(request, this.window(segment, indexed.position, claimed))
+      return this.begin(request, segment, indexed.position, claimed)
     }
     log.services.indexes.load(segment, log.config.indexIntervalBytes, (error) => this.indexed(request, segment, error))
   }
@@ -130,8 +130,12 @@ export class LogReads {
     this.failed(request, segment, error)
   }
 
-  private window(segment: Segment, position: number, claimed: number): Window {
-    return { segment, position, end: segment.size, generation: this.log.generation, claimed }
+  // oxlint-disable-next-line max-params -- where a read of a segment begins.
+  private begin(request: ReadRequest, segment: Segment, position: number, claimed = -1): void {
+    const { log } = this
+    const unwritten = segment === log.active ? attempted(() => log.writer.writeOut()) : null
+    if (unwritten !== null) return void log.services.world.timers.after(0, () => request.done(unwritten, NOTHING))
+    this.open(request, { segment, position, end: segment.size, generation: log.generation, claimed })
   }
 
   private open(
@@ -181,7 +185,7 @@ export class LogReads {
     const next = segments[segments.indexOf(segment) + 1]
     if (next === undefined || next.baseOffset >= request.below)
       return request.done(null, { parts: [], bytes: 0, nextOffset: request.from })
-    this.open(request, this.window(next, 0, -1))
+    this.begin(request, next, 0)
   }
 
   private failed(request: ReadRequest, segment: Segment, error: IoError): void {

@@ -17,6 +17,7 @@ import { type VisitBatch, walkBatches, type WalkEnd, type WalkRequest } from './
 import type { SegmentedLog } from './partition-log.ts'
 import { Rot, type Segment } from './segment.ts'
 import type { Generation, TimestampHit } from './types.ts'
+import { attempted } from './write-behind.ts'
 
 /** No batch inflates to more here; of one that would, the first offset is the answer. */
 const INFLATE_LIMIT_BYTES = 64 * 1024 * 1024
@@ -204,6 +205,8 @@ export class LogSearch {
     { from, checkCrc, visit }: Pick<WalkRequest, 'from' | 'checkCrc' | 'visit'>,
     done: Done<WalkEnd>,
   ): void {
+    const unwritten = segment === this.log.active ? attempted(() => this.log.writer.writeOut()) : null
+    if (unwritten !== null) return done(unwritten, { position: from, why: 'stopped', detail: '' })
     const request = { path: segment.logPath, from, to: segment.size, checkCrc, visit }
     walkBatches(this.log.services.world.disk, request, done)
   }

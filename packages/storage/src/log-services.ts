@@ -7,6 +7,7 @@ import type { Reaper } from './reaper.ts'
 import type { SyncScheduler } from './sync-scheduler.ts'
 import type { TailCache } from './tail-cache.ts'
 import type { FlushMode } from './types.ts'
+import type { WriteBehind } from './write-behind.ts'
 
 /** What the logs of one directory share. */
 export interface LogServices {
@@ -19,6 +20,8 @@ export interface LogServices {
   readonly space: DiskSpace
   /** What makes appends durable in `fsync` mode, once the directory is open; null: syncs of the segments do. */
   readonly journal: Journal | null
+  /** What is in the journal and not in the segments' files; null without a journal: then the files are all there is. */
+  readonly behind: WriteBehind | null
   readonly reaper: Reaper
   /** Set once the disk failed: nothing is written any more. */
   readonly failed: IoError | null

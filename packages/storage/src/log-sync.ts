@@ -4,6 +4,7 @@ import type { IndexFile } from './index-file.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import type { Segment } from './segment.ts'
 import type { SyncTarget, SyncWork } from './sync-scheduler.ts'
+import { attempted } from './write-behind.ts'
 
 /**
  * What of one log is not on disk yet: files, and names in its folder. A round takes all of it, or what no longer gets appends; what is
@@ -83,7 +84,9 @@ export class LogSync implements SyncTarget {
   beginSync(): SyncWork {
     const { log } = this
     const lower = this.checkpointTooHigh
-    const { endOffset } = log
+    // What finds no room on the disk now is for a later round, and the checkpoint that needs it fails.
+    if (!log.closed) attempted(() => log.writer.writeOut())
+    const endOffset = log.writer.writtenEnd
     const waiting = this.waiting
     this.waiting = []
     this.checkpointTooHigh = false

@@ -3,16 +3,33 @@ import { baseOffset, leaderEpoch, maxTimestamp, nextOffset } from '@millrace/rec
 import { type AppendRun, type Incoming, planRuns, shouldRoll } from './append-plan.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import { Rot, Segment } from './segment.ts'
+import type { Chunk } from './tail-cache.ts'
+import { attempted, KeptAppends, type Lagging } from './write-behind.ts'
 
-/** The append path of one log: no work per record, no copies, a constant amount of bookkeeping per batch. */
-export class LogWriter {
+/**
+ * The append path of one log: no work per record, no copies but the tail cache's, a constant amount of bookkeeping per batch. Where there is a
+ * journal the last segment's file lags behind the log (`WriteBehind`): whoever looks at that file, or changes it, calls `writeOut` first.
+ */
+export class LogWriter implements Lagging {
   private readonly log: SegmentedLog
+  private readonly kept: KeptAppends
 
   constructor(log: SegmentedLog) {
     this.log = log
+    this.kept = new KeptAppends(log.services.tails)
   }
 
-  append(batches: readonly Uint8Array[], nowMs: number): void {
+  /** The files hold everything below. */
+  get writtenEnd(): number {
+    return this.kept.bytes > 0 ? this.kept.from : this.log.endOffset
+  }
+
+  /** What the file has not got yet, where it lies. */
+  get unwritten(): readonly Uint8Array[] {
+    return this.kept.parts
+  }
+
+  append(batches: readonly Uint8Array[], nowMs: number, atOnce = false): void {
     const { log } = this
     const first = batches[0]
     if (first === undefined) return
@@ -20,15 +37,65 @@ export class LogWriter {
       this.write(() => log.cuts.beginAtBatch(baseOffset(first, 0)))
     const incoming = this.measure(batches)
     this.wakeActive()
-    if (shouldRoll(log.active, log.config, incoming, nowMs)) this.write(() => this.appendRolling(batches, nowMs))
+    const rolls = shouldRoll(log.active, log.config, incoming, nowMs)
+    const keeps = !rolls && !atOnce && this.mayKeep(incoming.bytes)
+    if (rolls) this.write(() => this.appendRolling(batches, nowMs))
+    else if (keeps) this.count(log.active, batches, nowMs)
     else this.write(() => this.appendHere(batches, nowMs))
     const from = log.endOffset
     log.endOffset = incoming.lastOffset + 1
     log.sizeBytes += incoming.bytes
     const copy = log.tail.add(batches, baseOffset(first, 0), log.endOffset)
     log.services.space.wrote(incoming.bytes)
-    log.sync.wrote(log.active)
+    if (keeps) this.keep(copy as Chunk)
+    else log.sync.wrote(log.active)
     log.services.journal?.appended(log, from, batches, copy)
+    if (log.active.index.wantsSpill) this.spill(log.active)
+  }
+
+  /** The file gets all that was appended. Throws `IoError`; nothing has changed then. */
+  writeOut(): void {
+    const { kept, log } = this
+    if (kept.bytes === 0) return
+    log.services.files.now(log.active).appendNow(kept.parts)
+    this.forget()
+    log.sync.wrote(log.active)
+  }
+
+  /**
+   * The file is to be cut at `offset`, and gets what is missing before that. What finds no room on the disk and is cut anyway is no part of the
+   * segment any more. Throws `IoError`.
+   */
+  writeOutBefore(offset: number): void {
+    const { kept, log } = this
+    const { active } = log
+    const refused = attempted(() => this.writeOut())
+    if (refused === null) return
+    if (refused.code !== 'ENOSPC' || kept.from < offset) throw refused
+    active.size -= kept.bytes
+    log.sizeBytes -= kept.bytes
+    this.forget()
+  }
+
+  /** What the file has not got is not wanted there any more. */
+  forget(): void {
+    const { kept, log } = this
+    if (kept.bytes === 0) return
+    log.active.lag = 0
+    log.services.behind?.gone(this, kept.bytes)
+    kept.clear()
+  }
+
+  private mayKeep(bytes: number): boolean {
+    const { behind, tails } = this.log.services
+    return behind !== null && this.kept.bytes + bytes <= behind.bytesPerLog && tails.holds(bytes)
+  }
+
+  private keep(copy: Chunk): void {
+    const { kept, log } = this
+    kept.add(copy)
+    log.active.lag = kept.bytes
+    log.services.behind?.kept(this, copy.end - copy.at)
   }
 
   /** Whether the log is empty and starts in the middle of this batch. */
@@ -80,7 +147,8 @@ export class LogWriter {
 
   private appendHere(batches: readonly Uint8Array[], nowMs: number): void {
     const { active, services } = this.log
-    services.files.now(active).appendNow(batches)
+    services.files.now(active).appendNow(this.kept.bytes === 0 ? batches : [...this.kept.parts, ...batches])
+    this.forget()
     this.count(active, batches, nowMs)
   }
 
@@ -92,11 +160,11 @@ export class LogWriter {
       segment.added(batch, 0, batch.length, config.indexIntervalBytes)
       snapshots?.appended(batch, nowMs)
     }
-    if (segment.index.wantsSpill) this.spill(segment)
   }
 
   /** Writes all runs before anything is counted, so that a failure of any leaves the log as it was. */
   private appendRolling(batches: readonly Uint8Array[], nowMs: number): void {
+    this.writeOut()
     const { active, config, endOffset, services } = this.log
     const plan = planRuns({ active, config, endOffset, nowMs }, batches)
     const [here, ...runs] = plan as [AppendRun, ...AppendRun[]]
@@ -157,14 +225,19 @@ export class LogWriter {
   /** All of the log is past its retention: an empty segment takes the place of the active one. Throws `IoError`. */
   rollEmpty(nowMs: number): void {
     this.wakeActive()
+    this.writeOut()
     this.roll(this.makeSegment(this.log.endOffset, nowMs))
   }
 
-  /** An index is a cache: when its file can not be written its entries stay in memory. */
+  /**
+   * An index is a cache: when its file can not be written its entries stay in memory. They follow what they are of: entries of what the file has
+   * not got would be taken for lies.
+   */
   spill(segment: Segment): void {
     if (segment.provisional || segment.held) return
     const { world } = this.log.services
     try {
+      if (segment === this.log.active) this.writeOut()
       if (segment.index.spill(world.disk)) this.log.sync.folderChanged()
     } catch (error) {
       if (!(error instanceof IoError)) throw error

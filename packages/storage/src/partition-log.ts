@@ -11,6 +11,7 @@ import type { ProducerSnapshots } from './producer-snapshots.ts'
 import { markQuarantined } from './quarantine.ts'
 import { Rot, type Segment, type SegmentSources } from './segment.ts'
 import { LogTail } from './tail-cache.ts'
+import { attempted } from './write-behind.ts'
 import type {
   BatchObserver,
   EpochEnd,
@@ -128,6 +129,10 @@ export class SegmentedLog implements PartitionLog {
     return this
   }
 
+  get unwritten(): readonly Uint8Array[] {
+    return this.writer.unwritten
+  }
+
   /**
    * The segments are on disk up to here, which recovery may hold against them. A truncation below is in the journal before it is done to
    * the files. Page-cache mode has no journal: there it is the watermark below which no truncation of a sound cluster goes.
@@ -162,10 +167,10 @@ export class SegmentedLog implements PartitionLog {
     this.events = events
   }
 
-  append(batches: readonly Uint8Array[], nowMs: number): void {
+  append(batches: readonly Uint8Array[], nowMs: number, atOnce = false): void {
     this.checkServed()
     if (this.services.space.full) throw new IoError('ENOSPC', this.folder, 'less than the reserve is free')
-    this.writer.append(batches, nowMs)
+    this.writer.append(batches, nowMs, atOnce)
   }
 
   beginEpoch(epoch: number): void {
@@ -285,6 +290,9 @@ export class SegmentedLog implements PartitionLog {
   /** Nothing more is done for this log; its files are closed. */
   release(): void {
     if (this.closed) return
+    // Whoever looks at the files of a log that was put aside finds all of it.
+    if (this.services.failed === null) attempted(() => this.writer.writeOut())
+    this.writer.forget()
     this.closed = true
     this.tail.clear()
     this.services.scheduler.forget(this.sync)

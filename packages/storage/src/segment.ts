@@ -51,6 +51,8 @@ export class Segment implements FileOwner {
   readonly folder: string
   /** Bytes of whole batches; the file is longer while a cut of it is held back. */
   size: number
+  /** So many of them are not in the file yet, which is shorter by that; of the last segment of a log only. */
+  lag = 0
   modifiedMs: number
   /** The last segment of a log gets appends. */
   writable = false

@@ -54,6 +54,16 @@ export class TailCache {
     return this.allocated
   }
 
+  /** Pins hold more than the cache should take. */
+  get crowded(): boolean {
+    return this.allocated > this.limitBytes
+  }
+
+  /** Whether an append of so many bytes has room. */
+  holds(bytes: number): boolean {
+    return bytes <= this.limitBytes
+  }
+
   /** Copies what was appended; null when it is larger than all of the cache. */
   hold(tail: LogTail, batches: readonly Uint8Array[], from: number, to: number): Chunk | null {
     let bytes = 0

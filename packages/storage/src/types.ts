@@ -123,11 +123,12 @@ export interface PartitionLog {
   /** Who hears of this log from now on. A log that was found by `open` tells nobody until then. */
   attach(events: LogEvents): void
   /**
-   * One vectored write of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
+   * One vectored write, now or together with later ones, of batches whose base offsets and leader epochs are set and continue the log. Rolls the segment first where
    * needed. The first batch of an empty log may begin before the log's start, which lies within it then. All of it, or it throws `IoError` and the log is unchanged. `nowMs` is wall time, for rolling.
-   * The batches must not change any more: what the tail cache has no room for goes to the journal from where it is.
+   * In `fsync` mode they may be in memory alone until they are durable; where `atOnce` is true they are in the page cache when this returns, and so
+   * outlive the process. The batches must not change any more: what the tail cache has no room for goes to the journal from where it is.
    */
-  append(batches: readonly Uint8Array[], nowMs: number): void
+  append(batches: readonly Uint8Array[], nowMs: number, atOnce?: boolean): void
   /** A new leader records (epoch, end offset) before it writes. */
   beginEpoch(epoch: number): void
   /**
@@ -167,8 +168,12 @@ export interface PartitionLog {
 
 /** What only checks look at, as it is now: live, without a copy. */
 export interface LogInspection {
-  /** Oldest first, at least one. `size` counts bytes of whole batches; the file may be longer for a moment. */
+  /**
+   * Oldest first, at least one. `size` counts bytes of whole batches; the file may be longer for a moment, and the last one is shorter by what
+   * `unwritten` holds.
+   */
   readonly segments: readonly { readonly baseOffset: number; readonly size: number; readonly logPath: string }[]
+  readonly unwritten: readonly Uint8Array[]
   readonly epochs: {
     /** Where each leader epoch begins, rising. */
     readonly entries: readonly { readonly epoch: number; readonly startOffset: number }[]
@@ -260,6 +265,8 @@ export interface LogDirectoryOptions {
   readonly maxOpenFiles?: number
   /** In `pagecache` mode, how long anything may stay unsynced. No limit unless given. */
   readonly backgroundFlushMs?: number
+  /** In `fsync` mode, how much of one log may be in the journal alone before its segment is written. 256 KiB unless given; 0 writes at once. */
+  readonly writeBehindBytes?: number
   /** A file of the journal is full at this size. 32 MiB unless given. */
   readonly journalFileBytes?: number
   /** Called after the durable reports of a group or round, which came in the same turn: the moment to send one ack for all. */

@@ -71,6 +71,7 @@ export class Life {
   private options(): Partial<LogDirectoryOptions> {
     return {
       tailCacheBytes: [0, 16_000, 1 << 20][this.random.below(3)]!,
+      writeBehindBytes: [0, 2000, 1 << 18][this.random.below(3)]!,
       observe: () => new BatchList(() => this.random.chance(60)),
       journalFileBytes: [8, 16, 64, 4096][this.random.below(4)]! * 1024,
     }
