@@ -57,6 +57,11 @@ export class ReplicaProducers implements BatchObserver {
     return this.states.expire(nowMs, expirationMs)
   }
 
+  /** The batch by which compaction leaves a producer known to whoever reads the log. */
+  lastBatchOf(producerId: number): number | null {
+    return this.states.lastOffset(producerId)
+  }
+
   /** How many are known. */
   get size(): number {
     return this.states.size

@@ -256,6 +256,10 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     if (!this.inbound.empty) this.host.inbound(this)
   }
 
+  lastBatchOf(producerId: number): number | null {
+    return this.producers.lastBatchOf(producerId)
+  }
+
   quarantined(reason: string): void {
     if (this.ended === ErrorCode.NONE) this.host.quarantine(this, reason)
   }

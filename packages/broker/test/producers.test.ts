@@ -1,10 +1,11 @@
-import { ErrorCode, IoError } from '@millrace/base'
+import { type DirEntry, type Disk, ErrorCode, IoError } from '@millrace/base'
+import { baseSequence, encodeBatch, producerId, recordCount } from '@millrace/records'
 import type { ProducerView } from '@millrace/transactions'
 import { describe, expect, it } from 'vitest'
 import { ProducerIdBlocks } from '../src/producer-id-blocks.ts'
 import type { BrokerReplica } from '../src/replica.ts'
 import { batchOf, Cluster, eventually, type Produced, sleep, type TestBroker } from './cluster.ts'
-import { contents } from './contents.ts'
+import { batchesOf, contents, logOf } from './contents.ts'
 
 const { NONE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, INVALID_RECORD } = ErrorCode
 
@@ -18,6 +19,24 @@ interface Numbered {
 /** A batch of one record, `v<seq>`, by producer 7. */
 function numbered({ seq, epoch = 0, id = 7, values = [`v${seq}`] }: Numbered): Uint8Array {
   return batchOf(values, undefined, { producerId: id, producerEpoch: epoch, baseSequence: seq })
+}
+
+/** A batch that writes the one key over again, by producer 7 where it has a number. */
+function keyed(seq = -1): Uint8Array {
+  const record = { timestamp: 1_700_000_000_000, key: new Uint8Array(1), value: new Uint8Array(100_000) }
+  return encodeBatch([record], seq < 0 ? {} : { producerId: 7, producerEpoch: 0, baseSequence: seq })
+}
+
+async function removeSnapshots(disk: Disk, folder: string): Promise<void> {
+  const entries = await new Promise<readonly DirEntry[]>((resolve, reject) =>
+    disk.list(folder, (error, found) => (error === null ? resolve(found) : reject(error))),
+  )
+  const names = entries.filter(({ name }) => name.endsWith('.snapshot')).map(({ name }) => `${folder}/${name}`)
+  expect(names).not.toEqual([])
+  for (const name of names)
+    await new Promise<void>((resolve, reject) =>
+      disk.remove(name, (error) => (error === null ? resolve() : reject(error))),
+    )
 }
 
 function send(broker: TestBroker, batch: Numbered, acks: 0 | 1 | -1 = -1): Promise<Produced> {
@@ -169,6 +188,35 @@ describe('an idempotent producer', () => {
     await broker.start()
     await eventually(() => expectWindow(broker, 30))
     await sendUpTo(broker, 31, 30)
+  })
+
+  it('is known by its last batch after the log was compacted, even where the log is all that is left', async () => {
+    const properties = new Map([['log.cleaner.backoff.ms', '100']])
+    await using cluster = await Cluster.started('compacted', 1)
+    const broker = cluster.broker(1)
+    await broker.stop()
+    await broker.start({ properties })
+    await cluster.topic('t', [1], {
+      'cleanup.policy': 'compact',
+      'segment.bytes': '1048576',
+      'min.cleanable.dirty.ratio': '0',
+    })
+    for (let seq = 0; seq < 3; seq++) expect((await broker.append('t', keyed(seq))).error).toBe(NONE)
+    for (let more = 0; more < 60; more++) await broker.append('t', keyed())
+    const before = logOf(broker, 't').sizeBytes
+    await eventually(() => expect(logOf(broker, 't').sizeBytes).toBeLessThan(before / 2))
+    // After a death the journal would have what was compacted.
+    await broker.stop()
+    await removeSnapshots(broker.disk, '/data/t-0')
+    await broker.start({ properties })
+    await eventually(() => broker.replica('t'))
+    const left = (await batchesOf(broker, 't')).filter((batch) => producerId(batch, 0) === 7)
+    expect(left.map((batch) => [baseSequence(batch, 0), recordCount(batch, 0)])).toEqual([[2, 0]])
+    await eventually(async () =>
+      expect(await broker.append('t', keyed(2))).toMatchObject({ error: NONE, baseOffset: 2 }),
+    )
+    expect((await broker.append('t', keyed(4))).error).toBe(OUT_OF_ORDER_SEQUENCE_NUMBER)
+    expect(await broker.append('t', keyed(3))).toMatchObject({ error: NONE, baseOffset: 63 })
   })
 
   it('is forgotten once it has written nothing for the time that is set', async () => {

@@ -152,6 +152,13 @@ export class ProducerStates {
     return row < 0 ? null : this.table.view(row)
   }
 
+  /** Where the newest batch of a producer ends, by which its numbers go on; null when nothing is known of it, or no batch of its epoch. */
+  lastOffset(producerId: number): number | null {
+    const { table } = this
+    const row = table.rowOf(producerId)
+    return row < 0 || table.count(row) === 0 ? null : table.offsetAt(row, table.slot(row, 0))
+  }
+
   /** All producers, in no order. Ends early when somebody is forgotten meanwhile. */
   *producers(): Generator<ProducerView, void> {
     for (let row = 0; row < this.table.size; row++) yield this.table.view(row)
