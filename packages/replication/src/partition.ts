@@ -29,7 +29,7 @@ const NOBODY: readonly never[] = Object.freeze([])
  * | role | becomes | when metadata says |
  * |---|---|---|
  * | none | leader, follower | a leader in a later epoch, or this broker was added |
- * | leader | leader anew | a later leader epoch, even when it names this broker again: waiters fail, sessions end |
+ * | leader | leader anew | a later leader epoch, even when it names this broker again: sessions end, and waiters fail unless it is the next one |
  * | leader, follower | the other, none | a later leader epoch; leaderless or removed |
  *
  * A machine that quarantined its log is inert: the node reports it, replaces the log and makes a new machine once the controller has
@@ -269,7 +269,8 @@ class Partition implements PartitionMachine, PartitionInspection, Replica {
   }
 
   private takeRole(role: 'leader' | 'follower' | 'none', state: PartitionState): void {
-    if (this.leader !== null) this.out.failWaitersOfEpoch = this.leader.epoch
+    if (this.leader !== null && !(role === 'leader' && leadsOn(this.leader, state)))
+      this.out.failWaitersOfEpoch = this.leader.epoch
     if (role === 'none') this.follower?.leave()
     this.leader = null
     this.follower = null
@@ -310,4 +311,12 @@ class Partition implements PartitionMachine, PartitionInspection, Replica {
 function roleOf(brokerId: number, state: PartitionState): 'leader' | 'follower' | 'none' {
   if (state.leader === -1 || !state.replicas.includes(brokerId)) return 'none'
   return state.leader === brokerId ? 'leader' : 'follower'
+}
+
+/**
+ * The very next epoch has the same leader, as when one of its followers is assigned elsewhere. Nobody else can have led meanwhile, so the
+ * log stays as it is, and who waits for the watermark goes on waiting.
+ */
+function leadsOn(leader: Leader, state: PartitionState): boolean {
+  return state.leaderEpoch === leader.epoch + 1 && !state.uncleanlyElected
 }

@@ -115,6 +115,15 @@ describe('metadata', () => {
     expect(machine.isr).toEqual([1, 2, 3])
   })
 
+  it('that names the same leader again fails those who wait, unless its epoch is the next one and it was elected cleanly', () => {
+    const again = (more: Partial<PartitionState>): number | null =>
+      leader().step(metadata({ partitionEpoch: 10, ...more })).failWaitersOfEpoch
+    expect(again({ leaderEpoch: 5 })).toBeNull()
+    expect(again({ leaderEpoch: 6 })).toBe(4)
+    expect(again({ leaderEpoch: 5, uncleanlyElected: true })).toBe(4)
+    expect(again({ leaderEpoch: 5, leader: 2 })).toBe(4)
+  })
+
   it('without a leader, or without this replica, ends every role', () => {
     const machine = leader()
     expect(machine.step(metadata({ leader: -1, leaderEpoch: 5, partitionEpoch: 10 })).failWaitersOfEpoch).toBe(4)
