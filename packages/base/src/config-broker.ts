@@ -65,6 +65,12 @@ const OWN: Readonly<Record<string, Declared>> = {
     'fsync',
     'fsync: acks=all is answered once the records are on the disk of every in-sync replica. pagecache: once they are in its memory.',
   ],
+  'follower.replication.throttled.rate': [
+    long({ min: 0 }),
+    '9223372036854775807',
+    'How many bytes in a second a broker is sent while it catches up, of replicas in follower.replication.throttled.replicas. Set while it runs.',
+    'dynamic',
+  ],
   'group.consumer.assignment.interval.ms': [
     int({ min: 0 }),
     '1000',
@@ -126,6 +132,12 @@ const OWN: Readonly<Record<string, Declared>> = {
     long({ min: 1 }),
     '300',
     'How often the controller looks for leaderships to move back to the first replica.',
+  ],
+  'leader.replication.throttled.rate': [
+    long({ min: 0 }),
+    '9223372036854775807',
+    'How many bytes in a second a broker sends to followers that catch up, of replicas in leader.replication.throttled.replicas. Set while it runs.',
+    'dynamic',
   ],
   'listener.security.protocol.map': [
     text,

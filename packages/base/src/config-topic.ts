@@ -197,8 +197,6 @@ const INERT = new Set([
   'compression.zstd.level',
   'flush.messages',
   'flush.ms',
-  'follower.replication.throttled.replicas',
-  'leader.replication.throttled.replicas',
   'local.retention.bytes',
   'local.retention.ms',
   'preallocate',

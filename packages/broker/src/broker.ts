@@ -12,7 +12,7 @@ import {
   type World,
 } from '@millrace/base'
 import type { GroupView, Rebalance } from '@millrace/groups'
-import type { ClusterImage } from '@millrace/metadata'
+import { type ClusterImage, originOf } from '@millrace/metadata'
 import type { AlterPartition, PartitionMessage } from '@millrace/replication'
 import type { Hello, QuarantinedPartition } from '@millrace/rpc'
 import { Answers } from './answers.ts'
@@ -206,7 +206,7 @@ class BrokerNode
       if (replica.machine.role !== 'leader') continue
       leaders++
       if (!replica.machine.enoughReplicas) underMinIsr++
-      if (replica.machine.isr.length < replica.image.replicas.length) underReplicated++
+      if (replica.machine.isr.length < originOf(replica.image).length) underReplicated++
     }
     return {
       phase: this.phase,

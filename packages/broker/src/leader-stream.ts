@@ -4,7 +4,7 @@ import { OutgoingFrame, type ToFollower } from './leader-frame.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
-import { SendQueue, type SendQueueHost } from './send-queue.ts'
+import { SendQueue, type SendQueueHost, type SendThrottle } from './send-queue.ts'
 import { SendSession, type SessionCarrier } from './send-session.ts'
 
 /** What the leader's side of the streams needs of its broker. */
@@ -13,6 +13,7 @@ export interface LeaderStreamHost {
   readonly timers: Timers
   readonly log: Logger
   readonly counters: BrokerCounters
+  readonly throttle: SendThrottle
   readonly lines: PartitionLines
   /** Whether this broker may act as a leader at all. */
   serving(): boolean
@@ -33,6 +34,7 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
   readonly timers: Timers
   readonly log: Logger
   readonly counters: BrokerCounters
+  readonly throttle: SendThrottle
   private readonly host: LeaderStreamHost
   private readonly stream: PeerStream
   /** The partition of every session that the follower began, and the newest session of every partition. */
@@ -50,6 +52,7 @@ export class LeaderStream implements PeerHandler, SessionCarrier, SendQueueHost 
     this.clock = host.clock
     this.timers = host.timers
     this.counters = host.counters
+    this.throttle = host.throttle
     this.brokerId = hello.nodeId
     this.brokerEpoch = hello.brokerEpoch
     this.log = host.log.child({ follower: hello.nodeId })

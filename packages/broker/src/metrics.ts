@@ -10,6 +10,8 @@ export interface BrokerCounters {
   tailBytes: number
   /** Bytes sent to followers that were read from the log. */
   catchUpBytes: number
+  /** Of both, what was sent under a rate. */
+  throttledBytes: number
   fetchedBytes: number
   /** Rounds of group commit, over all directories. */
   syncRounds: number
@@ -37,6 +39,7 @@ export function brokerCounters(): BrokerCounters {
     followerBytes: 0,
     tailBytes: 0,
     catchUpBytes: 0,
+    throttledBytes: 0,
     fetchedBytes: 0,
     syncRounds: 0,
     leaderFrames: 0,

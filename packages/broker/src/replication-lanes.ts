@@ -8,6 +8,7 @@ import { PEER_LISTENER } from './listener-names.ts'
 import type { BrokerCounters } from './metrics.ts'
 import type { PartitionLines } from './partition-lines.ts'
 import type { BrokerReplica } from './replica.ts'
+import { ReplicationThrottle } from './replication-throttle.ts'
 
 export interface ReplicationLanesHost {
   readonly clock: Clock
@@ -44,6 +45,7 @@ export class ReplicationLanes implements FollowerStreamHost, LeaderStreamHost {
   readonly log: Logger
   readonly counters: BrokerCounters
   readonly lines: PartitionLines
+  readonly throttle: ReplicationThrottle
   private readonly host: ReplicationLanesHost
   private readonly leaders = new Map<number, Dialled>()
   private readonly followers = new Map<number, LeaderStream>()
@@ -60,6 +62,7 @@ export class ReplicationLanes implements FollowerStreamHost, LeaderStreamHost {
     this.log = host.log
     this.counters = host.counters
     this.lines = host.lines
+    this.throttle = new ReplicationThrottle(host)
   }
 
   /** Streams of followers and to leaders, for metrics. */

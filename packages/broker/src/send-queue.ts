@@ -11,8 +11,19 @@ export const CATCH_UP_WINDOW_BYTES = WINDOW_BYTES / 2
 /** What one partition sends before it is the next one's turn. */
 const SHARE_BYTES = FRAME_BYTES / 4
 const READ_RETRY_US = 1_000_000
+/** Who is slowed down is looked at again so soon at the latest: a rate may change meanwhile. */
+const SLOW_LOOK_US = 100_000
+
+/** Who may be slowed down, and for how long. */
+export interface SendThrottle {
+  /** How long the session must not be sent anything; 0: not at all. */
+  waitUs(session: SendSession): number
+  /** Returns whether the bytes counted. */
+  sent(session: SendSession, bytes: number): boolean
+}
 
 export interface SendQueueHost {
+  readonly throttle: SendThrottle
   readonly clock: Clock
   readonly timers: Timers
   readonly log: Logger
@@ -31,6 +42,8 @@ export class SendQueue {
   private readonly host: SendQueueHost
   private tails: SendSession[] = []
   private catchUps: SendSession[] = []
+  /** Not before its time: they come back to the queue by a timer. */
+  private slowed: SendSession[] = []
   private inFlight = 0
   private catchUpInFlight = 0
 
@@ -79,7 +92,7 @@ export class SendQueue {
 
   /** False when the frame is full. A session that has more to send stands at the end of the queue again, so partitions take turns. */
   private fillTail(session: SendSession, frame: OutgoingFrame): boolean {
-    if (session.ended) return true
+    if (session.ended || this.slow(session)) return true
     const { log } = session.replica
     const { room } = frame
     const slice = log.peek(session.next, Math.min(room, SHARE_BYTES), log.endOffset)
@@ -97,12 +110,29 @@ export class SendQueue {
     while (this.catchUps.length > 0 && (!frame.hasBatches || frame.room >= SHARE_BYTES)) {
       if (this.inFlight >= WINDOW_BYTES || this.catchUpInFlight >= CATCH_UP_WINDOW_BYTES) return
       const session = this.catchUps.shift() as SendSession
+      if (session.ended || (session.slice === null && this.slow(session))) continue
       session.queued = false
-      if (session.ended) continue
       const slice = session.slice ?? this.read(session)
       session.slice = null
       if (slice !== null) this.addAppend(session, slice, frame, true)
     }
+  }
+
+  /** Whether the session has to wait, and then waits. */
+  private slow(session: SendSession): boolean {
+    const waitUs = this.host.throttle.waitUs(session)
+    if (waitUs === 0) return false
+    this.slowed.push(session)
+    if (this.slowed.length > 1) return true
+    this.host.timers.after(Math.min(waitUs, SLOW_LOOK_US), () => {
+      const { slowed } = this
+      this.slowed = []
+      for (const one of slowed) {
+        one.queued = false
+        this.add(one)
+      }
+    })
+    return true
   }
 
   /** The slice where the log has it at once; else null, and the session is queued again once it is read. */
@@ -169,6 +199,7 @@ export class SendQueue {
     session.next = slice.nextOffset
     session.record(slice.nextOffset, slice.bytes, catchUp)
     this.hold(slice.bytes, catchUp)
+    if (this.host.throttle.sent(session, slice.bytes)) this.host.counters.throttledBytes += slice.bytes
     if (catchUp) this.host.counters.catchUpBytes += slice.bytes
     else this.host.counters.tailBytes += slice.bytes
     if (session.next < log.endOffset) this.add(session)

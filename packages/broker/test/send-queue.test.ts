@@ -66,6 +66,7 @@ class Partition {
 }
 
 function sending() {
+  const pace = { waitUs: 0 }
   let wakes = 0
   const below: number[] = []
   const timers: (() => void)[] = []
@@ -81,6 +82,7 @@ function sending() {
     },
     log: new MemoryLogger(),
     counters,
+    throttle: { waitUs: () => pace.waitUs, sent: () => false },
     wake: () => wakes++,
     belowLog: (session) => below.push(session.session),
   })
@@ -108,7 +110,7 @@ function sending() {
     }
     return { sent, frames }
   }
-  return { queue, session, drain, below, timers, counters, wakes: () => wakes }
+  return { queue, session, drain, below, timers, pace, counters, wakes: () => wakes }
 }
 
 const appendsOf = (frame: OutgoingFrame) =>
@@ -154,6 +156,32 @@ describe('what a follower is sent', () => {
     const rest = drain().sent
     expect(rest.get(1)?.at(-1)).toBe(49)
     expect(rest.has(2)).toBe(false)
+  })
+
+  it('waits for its time where it is slowed down, and nothing else waits with it', () => {
+    const { queue, session, drain, timers, pace } = sending()
+    const partitions = [new Partition(), new Partition()]
+    const sessions = partitions.map((partition, at) => session(partition, at + 1))
+    for (const partition of partitions) partition.append(3, 1000)
+    partitions[1]?.evict()
+    pace.waitUs = 5_000
+    for (const one of sessions) queue.add(one)
+    expect(drain().sent.size).toBe(0)
+    expect(timers.length).toBe(1)
+    const quick = new Partition()
+    quick.append(2, 1000)
+    pace.waitUs = 0
+    queue.add(session(quick, 3))
+    expect(drain().sent).toEqual(new Map([[3, [0, 1]]]))
+    queue.add(sessions[0] as SendSession)
+    expect(drain().sent.size).toBe(0)
+    timers[0]?.()
+    expect(drain().sent).toEqual(
+      new Map([
+        [1, [0, 1, 2]],
+        [2, [0, 1, 2]],
+      ]),
+    )
   })
 
   it('is queued once, however often the log grew', () => {
