@@ -86,10 +86,40 @@ const OWN: Readonly<Record<string, Declared>> = {
     '5000',
     'How often the members of consumer groups (the newer protocol) are told to send a heartbeat.',
   ],
+  'group.consumer.max.assignment.interval.ms': [
+    int({ min: 0 }),
+    '15000',
+    'The most that consumer.assignment.interval.ms of a group may be.',
+  ],
+  'group.consumer.max.heartbeat.interval.ms': [
+    int({ min: 1 }),
+    '15000',
+    'The most that consumer.heartbeat.interval.ms of a group may be.',
+  ],
+  'group.consumer.max.session.timeout.ms': [
+    int({ min: 1 }),
+    '60000',
+    'The most that consumer.session.timeout.ms of a group may be.',
+  ],
   'group.consumer.max.size': [
     int({ min: 1 }),
     '2147483647',
     'The most members of a consumer group (the newer protocol).',
+  ],
+  'group.consumer.min.assignment.interval.ms': [
+    int({ min: 0 }),
+    '0',
+    'The least that consumer.assignment.interval.ms of a group may be.',
+  ],
+  'group.consumer.min.heartbeat.interval.ms': [
+    int({ min: 1 }),
+    '5000',
+    'The least that consumer.heartbeat.interval.ms of a group may be.',
+  ],
+  'group.consumer.min.session.timeout.ms': [
+    int({ min: 1 }),
+    '45000',
+    'The least that consumer.session.timeout.ms of a group may be.',
   ],
   'group.consumer.session.timeout.ms': [
     int({ min: 1 }),

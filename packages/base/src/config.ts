@@ -11,13 +11,13 @@ export interface ConfigKey {
   /** In text form, as a properties file has it; null where there is no value by default. */
   readonly default: string | null
   readonly documentation: string
-  /** `topic`: a topic's own. `broker`: of server.properties. */
-  readonly scope: 'topic' | 'broker'
+  /** `topic`, `group`: a topic's or a group's own. `broker`: of server.properties. */
+  readonly scope: 'topic' | 'broker' | 'group'
   /** `none`: known to Kafka, accepted, without effect here. */
   readonly effect: 'yes' | 'none'
   /** May be changed while the broker runs. */
   readonly dynamic: boolean
-  /** For topic keys: broker keys that supply the default, nearest first, e.g. `log.retention.ms`, `log.retention.minutes`. */
+  /** For topic and group keys: broker keys that supply the default, nearest first, e.g. `log.retention.ms`, `log.retention.minutes`. */
   readonly brokerKeys: readonly BrokerDefault[]
   /** Null when the text is a value of this key, else what is wrong and what would be right. */
   problem(text: string): string | null

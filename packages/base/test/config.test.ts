@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest'
 import {
   BROKER_KEYS,
   brokerConfigProblem,
+  effectiveGroupTimes,
   effectiveTopicConfig,
+  GROUP_KEYS,
+  groupConfigProblem,
+  groupConfigsProblem,
   layered,
   LONG_MAX,
   TOPIC_KEYS,
@@ -15,7 +19,7 @@ const properties = (values: Record<string, string>): ReadonlyMap<string, string>
 
 describe('the declarations', () => {
   test('every default is a value of its own key', () => {
-    const wrong = [...TOPIC_KEYS.values(), ...BROKER_KEYS.values()].filter(
+    const wrong = [...TOPIC_KEYS.values(), ...BROKER_KEYS.values(), ...GROUP_KEYS.values()].filter(
       (key) => key.default !== null && key.problem(key.default) !== null,
     )
     expect(wrong.map((key) => key.name)).toEqual([])
@@ -168,5 +172,33 @@ describe('the settings of a topic', () => {
     expect(topicConfigsProblem(contradiction, NONE)).toContain('min.compaction.lag.ms')
     expect(topicConfigsProblem(properties({ 'remote.storage.enable': 'true' }), NONE)).toContain('tiered')
     expect(topicConfigsProblem(NONE, NONE)).toBeNull()
+  })
+})
+
+describe('the settings of a group', () => {
+  const SESSION = 'consumer.session.timeout.ms'
+
+  test('are those of the broker where the group has none', () => {
+    const broker = properties({ 'group.consumer.heartbeat.interval.ms': '4000' })
+    expect(effectiveGroupTimes(properties({ [SESSION]: '50000' }), broker)).toEqual({
+      sessionTimeoutMs: 50_000,
+      heartbeatIntervalMs: 4000,
+      assignmentIntervalMs: 1000,
+    })
+  })
+
+  test('lie within the bounds that the broker draws', () => {
+    expect(groupConfigProblem(SESSION, '45000', NONE)).toBeNull()
+    expect(groupConfigProblem(SESSION, '44999', NONE)).toContain("45000, the broker's group.consumer.min.session")
+    expect(groupConfigProblem(SESSION, '60001', NONE)).toContain("60000, the broker's group.consumer.max.session")
+    expect(groupConfigProblem(SESSION, '1', properties({ 'group.consumer.min.session.timeout.ms': '1' }))).toBeNull()
+    expect(groupConfigProblem(SESSION, 'x', NONE)).toContain('not a whole number')
+    expect(groupConfigProblem('share.session.timeout.ms', '45000', NONE)).toContain('no group setting')
+  })
+
+  test('have a session that outlasts the interval of heartbeats', () => {
+    const heartbeat = properties({ 'consumer.heartbeat.interval.ms': '45000' })
+    expect(groupConfigsProblem(heartbeat, NONE)).toContain('must be more than')
+    expect(groupConfigsProblem(NONE, NONE)).toBeNull()
   })
 })

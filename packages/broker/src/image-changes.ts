@@ -20,7 +20,7 @@ export class CollectedChanges {
     for (const broker of changes.brokers) this.brokers.add(broker)
     for (const { kind, name } of changes.configs)
       if (kind === 'topic') this.topicConfigs.add(name)
-      else this.configs = true
+      else if (kind === 'broker') this.configs = true
   }
 
   /** The changed partitions as the image has them now. */

@@ -10,7 +10,7 @@ import type {
 } from '@millrace/replication'
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
 import type { LogDirectory, LogEvents, LogSlice, PartitionLog, TimestampHit } from '@millrace/storage'
-import type { ProducerVerdict } from '@millrace/transactions'
+import type { ProducerVerdict, ProducerView } from '@millrace/transactions'
 import { type FollowedSession, Inbound } from './inbound.ts'
 import { LogStartWaiters } from './log-start-waiters.ts'
 import { type BatchStamp, ProduceQueue } from './produce-queue.ts'
@@ -180,6 +180,11 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     this.moveLogStart(target)
     this.logStartWaiters.add(target, done)
     this.touch()
+  }
+
+  activeProducers(): Iterable<ProducerView> | ErrorCode {
+    const error = this.leaderError()
+    return error === ErrorCode.NONE ? this.producers.all() : error
   }
 
   watch(moved: () => void): () => void {

@@ -2,6 +2,7 @@ import type { Address, Done, ErrorCode, Uuid, World } from '@millrace/base'
 import type { GroupRequest, GroupView, Reply } from '@millrace/groups'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
 import type { EpochEnd, FlushMode, LogSlice, ReadMemory, TimestampHit } from '@millrace/storage'
+import type { ProducerView } from '@millrace/transactions'
 import type { BufferPool } from './kafka/buffer-pool.ts'
 import type { ProducerIdBlocks } from './producer-id-blocks.ts'
 import type { FetchSessions } from './kafka/fetch-sessions.ts'
@@ -137,6 +138,8 @@ export interface Replica {
   ): { readonly error: ErrorCode; readonly epoch: number; readonly endOffset: number }
   /** DeleteRecords; -1 is the watermark. Answers the new low watermark once every replica has it, or REQUEST_TIMED_OUT from the handler. */
   deleteRecords(offset: number, done: (error: ErrorCode, lowWatermark: number) => void): void
+  /** What the leader knows of idempotent producers, as of now; an error where this is not the leader. */
+  activeProducers(): Iterable<ProducerView> | ErrorCode
   /** Calls `moved` at the end of each turn in which the watermark rose, the log start moved, or leadership changed; returns the undo. */
   watch(moved: () => void): () => void
   readonly sizeBytes: number

@@ -16,15 +16,21 @@ export interface GroupsConfig {
   /** `offsets.retention.check.interval.ms` */
   readonly offsetsCheckMs: number
   /** `group.consumer.*`: groups of the newer protocol. */
-  readonly consumer: {
-    readonly sessionTimeoutMs: number
-    readonly heartbeatIntervalMs: number
+  readonly consumer: ConsumerTimes & {
+    /** What counts for a group that may have times of its own; asked at each use, so that a change counts from the next heartbeat on. */
+    timesOf?(groupId: string): ConsumerTimes
     readonly maxSize: number
-    /** The least time between two assignments of a group. */
-    readonly assignmentIntervalMs: number
     /** By name, the default first. */
     readonly assignors: readonly ('uniform' | 'range')[]
   }
+}
+
+/** The pace of a group of the newer protocol, in milliseconds. */
+export interface ConsumerTimes {
+  readonly sessionTimeoutMs: number
+  readonly heartbeatIntervalMs: number
+  /** The least time between two assignments of the group. */
+  readonly assignmentIntervalMs: number
 }
 
 /** What a coordinator sees of the cluster's topics, as its broker's image has it now. */

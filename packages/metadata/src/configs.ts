@@ -3,12 +3,16 @@ import {
   brokerConfigProblem,
   DROPPED_TOPIC_KEYS,
   ErrorCode,
+  GROUP_KEYS,
+  groupConfigProblem,
+  groupConfigsProblem,
   layered,
   parseList,
   TOPIC_KEYS,
   topicConfigProblem,
   topicConfigsProblem,
   topicConfigValue,
+  unreachable,
 } from '@millrace/base'
 import type { ConfigKey, Properties } from '@millrace/base'
 import type { ConfigResource, PartitionImage } from './image.ts'
@@ -17,12 +21,16 @@ import { duplicates, Refused, succeeded } from './outcome.ts'
 import type { MetadataRecord } from './records.ts'
 import type { Answer, Ask, ConfigOperation, ConfigTarget, Decision, Outcome } from './requests.ts'
 import { Deciding } from './rules.ts'
-import { configRecord } from './snapshot.ts'
+import type { ImageState } from './state.ts'
+import { configKind, configRecord } from './snapshot.ts'
 
 const MIN_ISR = 'min.insync.replicas'
 const UNCLEAN = 'unclean.leader.election.enable'
 /** As the record holds it. */
 const MAX_VALUE_LENGTH = 8192
+/** The most that the name of a group can be on the wire of the older versions, and more than anybody needs. */
+const MAX_GROUP_ID_LENGTH = 32767
+const KEYS = { topic: TOPIC_KEYS, broker: BROKER_KEYS, group: GROUP_KEYS } as const
 const CLUSTER_WIDE = { kind: 'broker', name: '' } as const
 
 /** The settings of a topic to be created, refused unless each and all together are right. */
@@ -34,11 +42,11 @@ export function topicSettings(
   for (const { name, value } of configs) {
     if (value === null) throw new Refused(ErrorCode.INVALID_CONFIG, `${name}: a new topic's setting needs a value`)
     if (settings.has(name)) throw new Refused(ErrorCode.INVALID_REQUEST, `${name} is given twice`)
-    checkValue({ kind: 'topic', name: '' }, name, value)
+    checkValue(context, { kind: 'topic', name: '' }, name, value)
     settings.set(name, value)
   }
   for (const dropped of DROPPED_TOPIC_KEYS) settings.delete(dropped)
-  checkTogether(context, settings)
+  checkTogether(context, 'topic', settings)
   return settings
 }
 
@@ -85,7 +93,7 @@ function alterEach<T extends ConfigTarget & (HasOperations | HasConfigs)>(
       checkNamedOnce(target)
       const next = nextOf(resource, target)
       for (const dropped of DROPPED_TOPIC_KEYS) if (resource.kind === 'topic') next.delete(dropped)
-      if (resource.kind === 'topic') checkTogether(context, next)
+      checkTogether(context, resource.kind, next)
       altered.set(key, { resource, next })
       return { ...succeeded, kind, name }
     } catch (error) {
@@ -107,19 +115,33 @@ interface Altered {
   readonly next: Properties
 }
 
-function resourceOf({ state }: MachineContext, { kind, name }: ConfigTarget): ConfigResource {
-  if (kind === 2) {
-    if (state.topicByName(name) === null)
+function resourceOf({ state }: MachineContext, { kind: number, name }: ConfigTarget): ConfigResource {
+  const kind = configKind(number)
+  switch (kind) {
+    case 'topic':
+      if (state.topicByName(name) !== null) return { kind, name }
       throw new Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic "${name.slice(0, 249)}"`)
-    return { kind: 'topic', name }
+    case 'broker':
+      return { kind, name: brokerName(state, name) }
+    case 'group':
+      if (name !== '' && name.length <= MAX_GROUP_ID_LENGTH) return { kind, name }
+      throw new Refused(ErrorCode.INVALID_REQUEST, `a group has a name of 1 to ${MAX_GROUP_ID_LENGTH} characters`)
+    case null:
+      throw new Refused(
+        ErrorCode.INVALID_REQUEST,
+        `resources of type ${number} have no settings that can be changed here`,
+      )
+    default:
+      return unreachable(kind, 'kind of resource')
   }
-  if (kind !== 4)
-    throw new Refused(ErrorCode.INVALID_REQUEST, `resources of type ${kind} have no settings that can be changed here`)
-  if (name !== '' && !/^\d{1,10}$/.test(name))
+}
+
+function brokerName(state: ImageState, name: string): string {
+  if (name === '') return name
+  if (!/^\d{1,10}$/.test(name))
     throw new Refused(ErrorCode.INVALID_REQUEST, 'a broker is named by its number, or "" for all of them')
-  if (name !== '' && !state.brokers.has(Number(name)))
-    throw new Refused(ErrorCode.BROKER_ID_NOT_REGISTERED, `broker ${name} is not registered`)
-  return { kind: 'broker', name: name === '' ? '' : String(Number(name)) }
+  if (state.brokers.has(Number(name))) return String(Number(name))
+  throw new Refused(ErrorCode.BROKER_ID_NOT_REGISTERED, `broker ${name} is not registered`)
 }
 
 function checkNamedOnce(target: HasOperations | HasConfigs): void {
@@ -144,7 +166,7 @@ function operate(
   if (value === null)
     throw new Refused(ErrorCode.INVALID_REQUEST, `${name}: to ${operation} it takes a value, not null`)
   const next = operation === 'set' ? value : edited(context, resource, settings, { name, operation, value })
-  checkValue(resource, name, next)
+  checkValue(context, resource, name, next)
   settings.set(name, next)
 }
 
@@ -167,9 +189,9 @@ function edited(
   return next.join(',')
 }
 
-function inherited({ state, config }: MachineContext, resource: ConfigResource, key: ConfigKey): string {
-  const broker = layered(state.configs(CLUSTER_WIDE), config.properties)
-  if (resource.kind === 'topic') return topicConfigValue(key, new Map(), broker).value
+function inherited(context: MachineContext, resource: ConfigResource, key: ConfigKey): string {
+  const broker = brokerProperties(context)
+  if (resource.kind !== 'broker') return topicConfigValue(key, new Map(), broker).value
   return broker.get(key.name) ?? key.default ?? ''
 }
 
@@ -177,6 +199,11 @@ function checkMayChange(resource: ConfigResource, name: string): void {
   if (resource.kind === 'topic') {
     if (!TOPIC_KEYS.has(name) && !DROPPED_TOPIC_KEYS.has(name))
       throw new Refused(ErrorCode.INVALID_CONFIG, topicConfigProblem(name, '') ?? name)
+    return
+  }
+  if (resource.kind === 'group') {
+    if (!GROUP_KEYS.has(name))
+      throw new Refused(ErrorCode.INVALID_CONFIG, groupConfigProblem(name, '', new Map()) ?? name)
     return
   }
   if (name === '' || name.length > 249)
@@ -190,20 +217,45 @@ function checkMayChange(resource: ConfigResource, name: string): void {
     )
 }
 
-function checkValue(resource: ConfigResource, name: string, value: string): void {
+function checkValue(context: MachineContext, resource: ConfigResource, name: string, value: string): void {
   if (value.length > MAX_VALUE_LENGTH)
     throw new Refused(ErrorCode.INVALID_CONFIG, `${name}: a value has at most ${MAX_VALUE_LENGTH} characters`)
-  const problem = resource.kind === 'topic' ? topicConfigProblem(name, value) : brokerConfigProblem(name, value)
+  const problem = valueProblem(context, resource.kind, name, value)
   if (problem !== null) throw new Refused(ErrorCode.INVALID_CONFIG, problem)
 }
 
-function checkTogether({ state, config }: MachineContext, settings: Properties): void {
-  const problem = topicConfigsProblem(settings, layered(state.configs(CLUSTER_WIDE), config.properties))
+function valueProblem(
+  context: MachineContext,
+  kind: ConfigResource['kind'],
+  name: string,
+  value: string,
+): string | null {
+  switch (kind) {
+    case 'topic':
+      return topicConfigProblem(name, value)
+    case 'group':
+      return groupConfigProblem(name, value, brokerProperties(context))
+    case 'broker':
+      return brokerConfigProblem(name, value)
+    default:
+      return unreachable(kind, 'kind of resource')
+  }
+}
+
+/** What holds for a resource as a whole; a broker's settings do not depend on each other. */
+function checkTogether(context: MachineContext, kind: ConfigResource['kind'], settings: Properties): void {
+  if (kind === 'broker') return
+  const check = kind === 'topic' ? topicConfigsProblem : groupConfigsProblem
+  const problem = check(settings, brokerProperties(context))
   if (problem !== null) throw new Refused(ErrorCode.INVALID_CONFIG, problem)
+}
+
+function brokerProperties({ state, config }: MachineContext): Properties {
+  return layered(state.configs(CLUSTER_WIDE), config.properties)
 }
 
 function keyOf(resource: ConfigResource, name: string): ConfigKey | undefined {
-  return (resource.kind === 'topic' ? TOPIC_KEYS : BROKER_KEYS).get(name)
+  return KEYS[resource.kind].get(name)
 }
 
 function isClusterWide(resource: ConfigResource): boolean {

@@ -57,7 +57,7 @@ export interface BrokerImage {
   readonly shuttingDown: boolean
 }
 
-export type ConfigResource = { readonly kind: 'topic' | 'broker'; readonly name: string }
+export type ConfigResource = { readonly kind: 'topic' | 'broker' | 'group'; readonly name: string }
 
 /** What one applied entry changed, for those who follow the image. Keys are topic ids. */
 export interface ImageChanges {
@@ -90,6 +90,8 @@ export interface ClusterImage {
   partition(topicId: Uuid, partition: number): PartitionImage | null
   /** Overrides of one resource; the broker name "" is the cluster-wide default. Never null, may be empty. */
   configs(resource: ConfigResource): ReadonlyMap<string, string>
+  /** The resources of a kind that have settings of their own, by name. */
+  configured(kind: ConfigResource['kind']): ReadonlyMap<string, ReadonlyMap<string, string>>
   /** Partitions that have a replica on this broker. */
   partitionsOf(brokerId: number): Iterable<PartitionImage>
 }

@@ -123,7 +123,7 @@ export const UnregisterBrokerRecord = record({
   fields: { brokerId: int32, brokerEpoch: int64 },
 })
 
-/** One setting; null removes it. The kinds have Kafka's numbers: 2 topic, 4 broker. */
+/** One setting; null removes it. The kinds have Kafka's numbers: 2 topic, 4 broker, 32 group. */
 export const ConfigRecord = record({
   type: 9,
   name: 'config',

@@ -49,7 +49,7 @@ export interface ConfigOperation {
 }
 
 export interface ConfigTarget {
-  /** Kafka's number: 2 topic, 4 broker; others are refused. */
+  /** Kafka's number: 2 topic, 4 broker, 32 group; others are refused. */
   readonly kind: number
   readonly name: string
 }

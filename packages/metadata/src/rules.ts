@@ -1,8 +1,7 @@
 import type { Properties, Uuid } from '@millrace/base'
-import type { BrokerImage } from './image.ts'
 import { changeOf } from './partition-change.ts'
 import type { Rules, Wish } from './partition-change.ts'
-import { type PartitionImage, UNASSIGNED } from './image.ts'
+import { type BrokerImage, type ConfigResource, type PartitionImage, UNASSIGNED } from './image.ts'
 import type { MetadataRecord } from './records.ts'
 import { minIsrOf, uncleanElectionOf } from './settings.ts'
 import type { ImageState } from './state.ts'
@@ -11,7 +10,7 @@ import type { ImageState } from './state.ts'
 export interface Foresight {
   readonly broker?: BrokerImage
   /** The settings that a resource will have; null: as they are. */
-  settings?(kind: 'topic' | 'broker', name: string): Properties | null
+  settings?(kind: ConfigResource['kind'], name: string): Properties | null
 }
 
 /** Decides for many partitions in a row: brokers and settings are looked up once. */

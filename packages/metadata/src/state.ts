@@ -5,7 +5,7 @@ import type { BrokerImage, ConfigResource, FollowedImage, ImageChanges, Partitio
 import { decodeBatch, encodeBatch } from './records.ts'
 import type { MetadataRecord, RecordValue } from './records.ts'
 import { ReplicaIndex } from './replica-index.ts'
-import { recordsOf } from './snapshot.ts'
+import { CONFIG_KINDS, configKind, recordsOf } from './snapshot.ts'
 
 const NO_CONFIGS: ReadonlyMap<string, string> = new Map()
 
@@ -25,8 +25,11 @@ export class ImageState implements FollowedImage {
   private readonly ids = new Map<string, Uuid>()
   /** Topics whose names have a "." or "_", by what such names have in common. */
   private readonly similar = new Map<string, ReadonlySet<string>>()
-  private readonly topicConfigs = new Map<string, ReadonlyMap<string, string>>()
-  private readonly brokerConfigs = new Map<string, ReadonlyMap<string, string>>()
+  private readonly settings: Readonly<Record<ConfigResource['kind'], Map<string, ReadonlyMap<string, string>>>> = {
+    topic: new Map(),
+    broker: new Map(),
+    group: new Map(),
+  }
   /** Partition lists that this batch has already replaced and may fill in place: a batch costs what it changes. */
   private readonly owned = new Map<Uuid, PartitionImage[]>()
   private changes: ChangeLog | null = null
@@ -47,12 +50,11 @@ export class ImageState implements FollowedImage {
   }
 
   configs(resource: ConfigResource): ReadonlyMap<string, string> {
-    return this.configMap(resource.kind).get(resource.name) ?? NO_CONFIGS
+    return this.settings[resource.kind].get(resource.name) ?? NO_CONFIGS
   }
 
-  /** Resources of a kind that have settings of their own. */
   configured(kind: ConfigResource['kind']): ReadonlyMap<string, ReadonlyMap<string, string>> {
-    return this.configMap(kind)
+    return this.settings[kind]
   }
 
   *partitionsOf(brokerId: number): Iterable<PartitionImage> {
@@ -100,8 +102,7 @@ export class ImageState implements FollowedImage {
     copyInto(copy.features, this.features)
     copyInto(copy.ids, this.ids)
     copyInto(copy.similar, this.similar)
-    copyInto(copy.topicConfigs, this.topicConfigs)
-    copyInto(copy.brokerConfigs, this.brokerConfigs)
+    for (const kind of CONFIG_KINDS) copyInto(copy.settings[kind], this.settings[kind])
     // From here on neither may fill a list that the other sees.
     this.seal()
     return copy
@@ -131,7 +132,7 @@ export class ImageState implements FollowedImage {
         return this.changeBroker(record.value)
       case 'unregisterBroker':
         this.brokers.delete(record.value.brokerId)
-        this.brokerConfigs.delete(String(record.value.brokerId))
+        this.settings.broker.delete(String(record.value.brokerId))
         this.changes?.broker(record.value.brokerId)
         return
       case 'config':
@@ -169,7 +170,7 @@ export class ImageState implements FollowedImage {
     this.topics.delete(topicId)
     this.owned.delete(topicId)
     this.ids.delete(topic.name)
-    this.topicConfigs.delete(topic.name)
+    this.settings.topic.delete(topic.name)
     const key = topicCollisionKey(topic.name)
     const rest = new Set(this.similar.get(key))
     rest.delete(topic.name)
@@ -252,8 +253,9 @@ export class ImageState implements FollowedImage {
   }
 
   private setConfig({ resourceKind, resourceName, name, value }: RecordValue<'config'>): void {
-    const kind = resourceKind === 2 ? 'topic' : 'broker'
-    const all = this.configMap(kind)
+    const kind = configKind(resourceKind)
+    assert(kind !== null, `settings of resources of type ${resourceKind}`)
+    const all = this.settings[kind]
     const next = new Map(all.get(resourceName))
     if (value === null) next.delete(name)
     else next.set(name, value)
@@ -262,18 +264,13 @@ export class ImageState implements FollowedImage {
     this.changes?.config({ kind, name: resourceName })
   }
 
-  private configMap(kind: ConfigResource['kind']): Map<string, ReadonlyMap<string, string>> {
-    return kind === 'topic' ? this.topicConfigs : this.brokerConfigs
-  }
-
   private clear(): void {
     this.clusterId = null
     this.nextProducerId = 0
     this.partitionCount = 0
     this.replicas = new ReplicaIndex()
     for (const map of [this.brokers, this.topics, this.features, this.ids, this.similar]) map.clear()
-    this.topicConfigs.clear()
-    this.brokerConfigs.clear()
+    for (const kind of CONFIG_KINDS) this.settings[kind].clear()
     this.seal()
   }
 }

@@ -1,6 +1,6 @@
 import { ErrorCode } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import type { ConfigOperation } from '../src/index.ts'
+import { type ConfigOperation, createImage } from '../src/index.ts'
 import { Harness } from './harness.ts'
 
 function ready(properties: Record<string, string> = {}): Harness {
@@ -20,7 +20,7 @@ function alter(
 }
 
 const set = (name: string, value: string | null): ConfigOperation => ({ name, operation: 'set', value })
-const settings = (cluster: Harness, kind: 'topic' | 'broker' = 'topic', name = 't'): Record<string, string> =>
+const settings = (cluster: Harness, kind: 'topic' | 'broker' | 'group' = 'topic', name = 't'): Record<string, string> =>
   Object.fromEntries(cluster.image.configs({ kind, name }))
 
 describe('changing single settings', () => {
@@ -171,5 +171,43 @@ describe('replacing all settings', () => {
     expect(replace(cluster, 2, 't', { 'retention.ms': null })).toBe(ErrorCode.INVALID_REQUEST)
     expect(replace(cluster, 2, 't', { nonsense: 'x' })).toBe(ErrorCode.INVALID_CONFIG)
     expect(replace(cluster, 2, 'x', {})).toBe(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+  })
+})
+
+describe('settings of a group', () => {
+  const SESSION = 'consumer.session.timeout.ms'
+  const HEARTBEAT = 'consumer.heartbeat.interval.ms'
+
+  test('may be made before the group is there, and are kept by snapshots', () => {
+    const cluster = ready()
+    expect(alter(cluster, 32, 'g', set(SESSION, '50000'))).toBe(0)
+    expect(settings(cluster, 'group', 'g')).toEqual({ [SESSION]: '50000' })
+    expect([...cluster.image.configured('group').keys()]).toEqual(['g'])
+    const loaded = createImage()
+    loaded.load(1, cluster.machine.snapshot())
+    expect(Object.fromEntries(loaded.configs({ kind: 'group', name: 'g' }))).toEqual({ [SESSION]: '50000' })
+    expect(alter(cluster, 32, 'g', { name: SESSION, operation: 'delete', value: null })).toBe(0)
+    expect(cluster.image.configured('group').size).toBe(0)
+  })
+
+  test('lie within the bounds of the cluster', () => {
+    const cluster = ready()
+    for (const value of ['44999', '60001', 'x', '']) expect(alter(cluster, 32, 'g', set(SESSION, value))).toBe(40)
+    const wider = ready({
+      'group.consumer.min.session.timeout.ms': '1000',
+      'group.consumer.max.session.timeout.ms': '9000',
+    })
+    expect(alter(wider, 32, 'g', set(SESSION, '1000'), set(HEARTBEAT, '5000'))).toBe(ErrorCode.INVALID_CONFIG)
+    expect(alter(wider, 32, 'g', set(SESSION, '5001'), set(HEARTBEAT, '5000'))).toBe(0)
+  })
+
+  test('have names that are known, of a group that has one', () => {
+    const cluster = ready()
+    expect(alter(cluster, 32, 'g', set('nonsense', '1'))).toBe(ErrorCode.INVALID_CONFIG)
+    expect(alter(cluster, 32, 'g', { name: 'nonsense', operation: 'delete', value: null })).toBe(
+      ErrorCode.INVALID_CONFIG,
+    )
+    expect(alter(cluster, 32, 'g', { name: SESSION, operation: 'append', value: '1' })).toBe(ErrorCode.INVALID_CONFIG)
+    expect(alter(cluster, 32, '', set(SESSION, '50000'))).toBe(ErrorCode.INVALID_REQUEST)
   })
 })

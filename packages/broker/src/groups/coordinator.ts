@@ -45,7 +45,7 @@ export class GroupCoordinator implements Groups, GroupPartitionHost {
     this.topic = new OffsetsTopic(host)
     this.topics = new ImageTopics(() => host.image)
     this.commitTimeoutMs = commitTimeoutMs(host.config.properties)
-    const config = groupsConfig(host.config.properties)
+    const config = groupsConfig(host.config.properties, (name) => host.image.configs({ kind: 'group', name }))
     this.createShard = () => machines.createShard(config, this.topics, host.world.random)
   }
 

@@ -1,10 +1,19 @@
-import { brokerConfigValue, LONG_MAX, parseList, parseWhole, type Properties } from '@millrace/base'
+import {
+  brokerConfigValue,
+  effectiveGroupTimes,
+  LONG_MAX,
+  parseList,
+  parseWhole,
+  type Properties,
+} from '@millrace/base'
 import type { GroupsConfig } from '@millrace/groups'
 
 const MINUTE_MS = 60_000
+const NOTHING: Properties = new Map()
 
-/** What server.properties says of groups. */
-export function groupsConfig(properties: Properties): GroupsConfig {
+/** What server.properties says of groups, and `ownOf` of one that has settings of its own. */
+export function groupsConfig(properties: Properties, ownOf: (groupId: string) => Properties): GroupsConfig {
+  const times = effectiveGroupTimes(NOTHING, properties)
   const number = (name: string): number => parseWhole(brokerConfigValue(properties, name))
   return {
     minSessionTimeoutMs: number('group.min.session.timeout.ms'),
@@ -15,10 +24,12 @@ export function groupsConfig(properties: Properties): GroupsConfig {
     offsetsRetentionMs: Math.min(LONG_MAX, number('offsets.retention.minutes') * MINUTE_MS),
     offsetsCheckMs: number('offsets.retention.check.interval.ms'),
     consumer: {
-      sessionTimeoutMs: number('group.consumer.session.timeout.ms'),
-      heartbeatIntervalMs: number('group.consumer.heartbeat.interval.ms'),
+      ...times,
+      timesOf(groupId) {
+        const own = ownOf(groupId)
+        return own.size === 0 ? times : effectiveGroupTimes(own, properties)
+      },
       maxSize: number('group.consumer.max.size'),
-      assignmentIntervalMs: number('group.consumer.assignment.interval.ms'),
       assignors: assignors(brokerConfigValue(properties, 'group.consumer.assignors')),
     },
   }

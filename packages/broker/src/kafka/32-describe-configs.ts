@@ -1,7 +1,8 @@
-import { BROKER_KEYS, ErrorCode, layered, TOPIC_KEYS, topicConfigValue } from '@millrace/base'
+import { BROKER_KEYS, ErrorCode, GROUP_KEYS, layered, TOPIC_KEYS, topicConfigValue } from '@millrace/base'
 import type { ConfigKey, ConfigType, Properties } from '@millrace/base'
 import { DescribeConfigsApi } from '@millrace/protocol'
 import type { DescribeConfigsRequest, DescribeConfigsResponse } from '@millrace/protocol'
+import { ResourceType } from './resource-types.ts'
 import type { Handler, Services } from './services.ts'
 
 type Asked = DescribeConfigsRequest['resources'][number]
@@ -9,14 +10,8 @@ type Result = DescribeConfigsResponse['results'][number]
 type Entry = Result['configs'][number]
 type Synonym = Entry['synonyms'][number]
 
-const TOPIC = 2
-const BROKER = 4
-const BROKER_LOGGER = 8
-const CLIENT_METRICS = 16
-const GROUP = 32
-
 /** Where a value comes from, as DescribeConfigs numbers it. */
-const Source = { TOPIC: 1, DYNAMIC_BROKER: 2, DYNAMIC_DEFAULT: 3, STATIC: 4, DEFAULT: 5 } as const
+const Source = { TOPIC: 1, DYNAMIC_BROKER: 2, DYNAMIC_DEFAULT: 3, STATIC: 4, DEFAULT: 5, GROUP: 8 } as const
 
 const TYPES: Readonly<Record<ConfigType, number>> = {
   boolean: 1,
@@ -31,7 +26,7 @@ const TYPES: Readonly<Record<ConfigType, number>> = {
 }
 
 /**
- * Every known key of a topic or a broker with its value, where the value comes from, and what else could have supplied it. Tools look keys up
+ * Every known key of a topic, a broker or a group with its value, where the value comes from, and what else could have supplied it. Tools look keys up
  * by name and trust to find them, so keys without effect are listed too. Null keys, and none, mean all. Secrets are never told. What a
  * broker's file says is known to that broker alone, which is why clients ask it themselves.
  */
@@ -64,13 +59,14 @@ class Describer {
 
   describe(asked: Asked): Result {
     switch (asked.resourceType) {
-      case TOPIC:
+      case ResourceType.TOPIC:
         return this.describeTopic(asked)
-      case BROKER:
+      case ResourceType.BROKER:
         return this.describeBroker(asked)
-      case BROKER_LOGGER:
-      case CLIENT_METRICS:
-      case GROUP:
+      case ResourceType.GROUP:
+        return this.describeGroup(asked)
+      case ResourceType.BROKER_LOGGER:
+      case ResourceType.CLIENT_METRICS:
         return result(asked, [])
       default:
         return failed(asked, ErrorCode.INVALID_REQUEST, `there is no resource type ${asked.resourceType}`)
@@ -82,15 +78,34 @@ class Describer {
     const name = asked.resourceName
     if (image.topicByName(name) === null)
       return failed(asked, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic ${JSON.stringify(name)}`)
-    const overrides = image.configs({ kind: 'topic', name })
+    const own = { source: Source.TOPIC, values: image.configs({ kind: 'topic', name }) }
     const layers = this.layers(String(this.services.broker.config.nodeId))
+    return result(asked, this.entries(asked, TOPIC_KEYS, own, layers))
+  }
+
+  /** Any group, whether it is there or not: settings may be made before its first member comes. Of brokers only the file counts for groups. */
+  private describeGroup(asked: Asked): Result {
+    const { image, config } = this.services.broker
+    const name = asked.resourceName
+    if (name === '') return failed(asked, ErrorCode.INVALID_REQUEST, 'a group has a name')
+    const own = { source: Source.GROUP, values: image.configs({ kind: 'group', name }) }
+    const file = { source: Source.STATIC, values: config.properties }
+    return result(asked, this.entries(asked, GROUP_KEYS, own, [file]))
+  }
+
+  /** Keys for which brokers have other keys that stand in for them. */
+  private entries(
+    asked: Asked,
+    keys: ReadonlyMap<string, ConfigKey>,
+    own: Layer,
+    layers: readonly Layer[],
+  ): readonly Entry[] {
     const broker = layered(...layers.map(({ values }) => values))
-    const entries = keysOf(asked, TOPIC_KEYS).map((key) => ({
-      ...this.entry(key, topicSynonyms(key, overrides, layers)),
-      // Synonyms are told as they were set, in the unit of their key; the value is the topic's.
-      value: topicConfigValue(key, overrides, broker).value,
+    return keysOf(asked, keys).map((key) => ({
+      ...this.entry(key, ownSynonyms(key, own, layers)),
+      // Synonyms are told as they were set, in the unit of their key; the value is the resource's.
+      value: topicConfigValue(key, own.values, broker).value,
     }))
-    return result(asked, entries)
   }
 
   private describeBroker(asked: Asked): Result {
@@ -155,11 +170,9 @@ class Describer {
   }
 }
 
-/** The topic's own value, then what the brokers' keys say in their order, then the default. */
-function topicSynonyms(key: ConfigKey, overrides: Properties, layers: readonly Layer[]): readonly Synonym[] {
-  const synonyms: Synonym[] = []
-  const own = overrides.get(key.name)
-  if (own !== undefined) synonyms.push({ name: key.name, value: own, source: Source.TOPIC })
+/** The resource's own value, then what the brokers' keys say in their order, then the default. */
+function ownSynonyms(key: ConfigKey, own: Layer, layers: readonly Layer[]): readonly Synonym[] {
+  const synonyms: Synonym[] = [...synonymsOf(key.name, [own])]
   for (const { name } of key.brokerKeys) synonyms.push(...synonymsOf(name, layers))
   return [...synonyms, ...defaultOf(key, key.brokerKeys[0]?.name)]
 }

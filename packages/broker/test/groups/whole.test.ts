@@ -1,4 +1,4 @@
-import { ErrorCode, OFFSETS_TOPIC } from '@millrace/base'
+import { ErrorCode, OFFSETS_TOPIC, ZERO_UUID } from '@millrace/base'
 import { decodeGroupRecord } from '@millrace/groups'
 import {
   ConsumerGroupDescribeApi,
@@ -83,6 +83,7 @@ const commit = (memberId: string, epoch: number, offset: number) => ({
   topics: [
     {
       name: 't',
+      topicId: ZERO_UUID,
       partitions: [{ partitionIndex: 0, committedOffset: offset, committedLeaderEpoch: 3, committedMetadata: 'note' }],
     },
   ],
@@ -255,6 +256,20 @@ describe('a consumer group (KIP-848) over the wire', () => {
       [...readRecords(batch, 0)].map(({ key, value }) => decodeGroupRecord(key ?? new Uint8Array(), value)?.name),
     )
     expect(names).not.toContain(undefined)
+  })
+
+  test('has the pace that was set for it, from the next heartbeat on', () => {
+    const { client, broker, world } = setup()
+    const heart = (memberEpoch: number) => client.ask(ConsumerGroupHeartbeatApi, 1, beat('m1', memberEpoch))
+    const { memberEpoch, heartbeatIntervalMs } = heart(0)
+    expect(heartbeatIntervalMs).toBe(5000)
+    broker.image.set({ kind: 'group', name: 'g' }, 'consumer.heartbeat.interval.ms', '7000')
+    broker.image.set({ kind: 'group', name: 'g' }, 'consumer.session.timeout.ms', '8000')
+    expect(heart(memberEpoch).heartbeatIntervalMs).toBe(7000)
+    world.time.advance(7000)
+    expect(heart(memberEpoch).errorCode).toBe(0)
+    world.time.advance(9000)
+    expect(heart(memberEpoch).errorCode).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
   })
 
   test('gives the partitions of a topic that grows to its members', () => {

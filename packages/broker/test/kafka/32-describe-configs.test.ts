@@ -1,4 +1,4 @@
-import { BROKER_KEYS, ErrorCode, TOPIC_KEYS } from '@millrace/base'
+import { BROKER_KEYS, ErrorCode, GROUP_KEYS, TOPIC_KEYS } from '@millrace/base'
 import { DescribeConfigsApi } from '@millrace/protocol'
 import type { DescribeConfigsResponse } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
@@ -51,6 +51,30 @@ describe('DescribeConfigs', () => {
     ])
     expect(own?.synonyms.at(-1)).toMatchObject({ value: '604800000', source: 5 })
     expect(own?.documentation).toMatch(/\w/)
+  })
+
+  test('of a group, there or not, lists its keys with the keys of the broker that stand in for them', () => {
+    const { broker, connect } = harness({ properties: { 'group.consumer.heartbeat.interval.ms': '6000' } })
+    broker.image.set({ kind: 'group', name: 'g' }, 'consumer.session.timeout.ms', '50000')
+    const client = connect()
+    const result = ask(client, 32, 'g')
+    expect(result.configs.map(({ name }) => name)).toEqual([...GROUP_KEYS.keys()])
+    expect(entry(result, 'consumer.session.timeout.ms')).toMatchObject({
+      value: '50000',
+      configSource: 8,
+      readOnly: false,
+      configType: 3,
+      synonyms: [
+        { name: 'consumer.session.timeout.ms', value: '50000', source: 8 },
+        { name: 'group.consumer.session.timeout.ms', value: '45000', source: 5 },
+      ],
+    })
+    expect(entry(result, 'consumer.heartbeat.interval.ms')).toMatchObject({ value: '6000', configSource: 4 })
+    expect(entry(ask(client, 32, 'none'), 'consumer.session.timeout.ms')).toMatchObject({
+      value: '45000',
+      configSource: 5,
+    })
+    expect(ask(client, 32, '')).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST, configs: [] })
   })
 
   test('of this broker lists every known key, those of its file, and no secrets', () => {

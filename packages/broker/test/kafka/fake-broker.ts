@@ -12,6 +12,7 @@ import {
   stampLogAppendTime,
 } from '@millrace/records'
 import type { EpochEnd, LogSlice, TimestampHit } from '@millrace/storage'
+import type { ProducerView } from '@millrace/transactions'
 import { BufferPool } from '../../src/kafka/buffer-pool.ts'
 import { ProducerIdBlocks } from '../../src/producer-id-blocks.ts'
 import { FetchSessions, sessionSlots } from '../../src/kafka/fetch-sessions.ts'
@@ -52,6 +53,7 @@ export class FakeReplica implements Replica {
   /** Reads are answered later, as from a disk. */
   cold = false
   readErrors = 0
+  producers: ProducerView[] = []
   lag = 0
   /** The topic's timestamps are the broker's. */
   logAppendTime = false
@@ -198,6 +200,10 @@ export class FakeReplica implements Replica {
     return { error, epoch: this.leaderEpoch, endOffset: this.endOffset }
   }
 
+  activeProducers(): readonly ProducerView[] | ErrorCode {
+    return this.error === ErrorCode.NONE ? this.producers : this.error
+  }
+
   deleteRecords(offset: number, done: (error: ErrorCode, lowWatermark: number) => void): void {
     const target = offset === -1 ? this.highWatermark : offset
     if (target > this.highWatermark) {
@@ -323,6 +329,11 @@ export class FakeImage implements ClusterImage {
 
   configs({ kind, name }: ConfigResource): ReadonlyMap<string, string> {
     return this.settings.get(`${kind}/${name}`) ?? NO_SETTINGS
+  }
+
+  configured(kind: ConfigResource['kind']): ReadonlyMap<string, ReadonlyMap<string, string>> {
+    const of = [...this.settings].filter(([key]) => key.startsWith(`${kind}/`))
+    return new Map(of.map(([key, settings]) => [key.slice(kind.length + 1), settings]))
   }
 
   *partitionsOf(brokerId: number): Iterable<PartitionImage> {

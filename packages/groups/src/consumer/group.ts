@@ -6,6 +6,7 @@ import type { TopicNames } from '../regex/topic-names.ts'
 import type {
   ConsumerHeartbeat,
   ConsumerHeartbeatResponse,
+  ConsumerTimes,
   DescribeConsumerGroupResponse,
   GroupMemberView,
   GroupsConfig,
@@ -278,9 +279,14 @@ export class ConsumerGroup {
     out.record({ name: 'targetMetadata', key: { groupId }, value: { epoch: durable.epoch, assignedMs: nowMs } })
   }
 
+  private get times(): ConsumerTimes {
+    const { consumer } = this.context.config
+    return consumer.timesOf?.(this.groupId) ?? consumer
+  }
+
   private get assignmentDueMs(): number {
     if (this.durable.targetEpoch === 0) return 0
-    return this.durable.targetMs + this.context.config.consumer.assignmentIntervalMs
+    return this.durable.targetMs + this.times.assignmentIntervalMs
   }
 
   /** Brings the member on its way to its target; what it had before is in the result. */
@@ -302,7 +308,7 @@ export class ConsumerGroup {
       if (member.isRevoking) member.revokeDueMs = nowMs + member.facts.rebalanceTimeoutMs
       this.endIfSettled(nowMs, out)
     }
-    member.sessionDueMs = nowMs + this.context.config.consumer.sessionTimeoutMs
+    member.sessionDueMs = nowMs + this.times.sessionTimeoutMs
     this.due = Math.min(this.due, member.sessionDueMs, member.revokeDueMs)
     if (this.subscriptions.isIncomplete) this.due = Math.min(this.due, nowMs)
     return { member, before }
@@ -326,7 +332,7 @@ export class ConsumerGroup {
   }
 
   private heartbeatIntervalMs({ current }: Member): number {
-    const { heartbeatIntervalMs } = this.context.config.consumer
+    const { heartbeatIntervalMs } = this.times
     if (current.state !== MemberState.waiting && !this.story.underWay) return heartbeatIntervalMs
     const soonMs = Math.max(REBALANCING_HEARTBEAT_MS, this.members * REBALANCING_HEARTBEAT_PER_MEMBER_MS)
     return Math.min(soonMs, heartbeatIntervalMs)
@@ -381,7 +387,7 @@ export class ConsumerGroup {
   }
 
   private restartTimers(member: Member, nowMs: number): void {
-    member.sessionDueMs = nowMs + this.context.config.consumer.sessionTimeoutMs
+    member.sessionDueMs = nowMs + this.times.sessionTimeoutMs
     member.revokeDueMs = member.isRevoking ? nowMs + member.facts.rebalanceTimeoutMs : Number.POSITIVE_INFINITY
   }
 
