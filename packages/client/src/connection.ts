@@ -5,6 +5,8 @@ import {
   decodeResponse,
   encodeRequest,
   FetchApi,
+  OffsetCommitApi,
+  OffsetFetchApi,
   ProduceApi,
   responseCorrelationId,
 } from '@millrace/protocol'
@@ -39,6 +41,8 @@ type VersionRange = readonly [min: number, max: number]
 const NAMES_TOPICS_UNTIL: ReadonlyMap<number, number> = new Map([
   [FetchApi.key, 12],
   [ProduceApi.key, 12],
+  [OffsetCommitApi.key, 9],
+  [OffsetFetchApi.key, 9],
 ])
 const SOFTWARE = { clientSoftwareName: 'millrace-ts', clientSoftwareVersion: '0.1.0' }
 /** A peer that vanished without a word is noticed after this long, even where no request waits. */

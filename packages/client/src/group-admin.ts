@@ -1,4 +1,4 @@
-import { ErrorCode, MillraceError } from '@millrace/base'
+import { ErrorCode, MillraceError, ZERO_UUID } from '@millrace/base'
 import {
   ConsumerGroupDescribeApi,
   DeleteGroupsApi,
@@ -118,6 +118,7 @@ export class GroupAdmin {
       retentionTimeMs: -1,
       topics: byTopic(offsets).map(([name, partitions]) => ({
         name,
+        topicId: ZERO_UUID,
         partitions: partitions.map(({ partition, offset, metadata }) => ({
           partitionIndex: partition,
           committedOffset: offset,

@@ -9,6 +9,8 @@ import {
   ElectLeadersApi,
   IncrementalAlterConfigsApi,
   ListPartitionReassignmentsApi,
+  UnregisterBrokerApi,
+  UpdateFeaturesApi,
 } from '@millrace/protocol'
 import type { CreateTopicsRequest } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
@@ -131,6 +133,50 @@ describe('a forwarded request', () => {
     expect(cluster.controller.image.configs({ kind: 'topic', name: 't' }).get('cleanup.policy')).toBe('compact')
     expect(alter(2, 't', 9, 'delete')).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
     expect(alter(16, 'x', 0, 'delete')).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST, resourceType: 16 })
+  })
+
+  test('changes settings of a group', () => {
+    const { brokers } = Cluster.led([1])
+    const [broker] = brokers as [FakeBroker]
+    const configs = [{ name: 'consumer.session.timeout.ms', configOperation: 0, value: '50000' }]
+    const resources = [{ resourceType: 32, resourceName: 'g', configs }]
+    const answer = broker.forward(IncrementalAlterConfigsApi, 1, { resources, validateOnly: false })
+    expect(answer.response?.responses).toMatchObject([{ errorCode: 0, resourceType: 32, resourceName: 'g' }])
+    expect([...broker.image.configs({ kind: 'group', name: 'g' })]).toEqual([['consumer.session.timeout.ms', '50000']])
+  })
+
+  test('forgets a broker that is gone, and says so of one that nobody knows', () => {
+    const { cluster, brokers } = Cluster.led([1, 2])
+    const [broker] = brokers as [FakeBroker]
+    const forget = (brokerId: number) => broker.forward(UnregisterBrokerApi, 0, { brokerId }).response
+    expect(forget(2)).toMatchObject({ errorCode: 0, errorMessage: null })
+    expect([...cluster.controller.image.brokers.keys()]).toEqual([1])
+    expect(forget(2)).toMatchObject({ errorCode: ErrorCode.BROKER_ID_NOT_REGISTERED })
+  })
+
+  test.each([0, 1, 2])('sets features to the level that they have and to no other, in version %i', (version) => {
+    const { brokers } = Cluster.led([1])
+    const [broker] = brokers as [FakeBroker]
+    const update = (upgradeType: number, ...levels: readonly (readonly [feature: string, level: number])[]) =>
+      broker.forward(UpdateFeaturesApi, version, {
+        timeoutMs: 1000,
+        featureUpdates: levels.map(([feature, maxVersionLevel]) => ({
+          feature,
+          maxVersionLevel,
+          allowDowngrade: false,
+          upgradeType: version === 0 ? 1 : upgradeType,
+        })),
+        validateOnly: false,
+      }).response
+    const done = [{ feature: 'group.version', errorCode: 0, errorMessage: null }]
+    expect(update(1, ['group.version', 1])).toMatchObject({ errorCode: 0, results: version < 2 ? done : [] })
+    expect(update(1, ['group.version', 2])).toMatchObject({ errorCode: ErrorCode.INVALID_UPDATE_VERSION, results: [] })
+    expect(update(3, ['group.version', 0])?.errorMessage).toContain('group.version can be at levels 1 to 1')
+    expect(update(1, ['group.version', 1], ['x', 1])).toMatchObject({ errorCode: ErrorCode.INVALID_UPDATE_VERSION })
+    expect(update(1, ['x', 1], ['x', 1])).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
+    // Version 0 has no upgrade type.
+    const strange = version === 0 ? ErrorCode.NONE : ErrorCode.INVALID_REQUEST
+    expect(update(4, ['group.version', 1])).toMatchObject({ errorCode: strange })
   })
 
   test('replaces all settings of a topic', () => {

@@ -1,4 +1,6 @@
 export { OLDEST_PROTOCOL } from './brokers.ts'
+export { FEATURES } from './features.ts'
+export type { SupportedFeature } from './features.ts'
 export type * from './image.ts'
 export { UNASSIGNED } from './image.ts'
 export { createControllerMachine } from './machine.ts'

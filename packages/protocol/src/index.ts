@@ -33,6 +33,9 @@ export {
   OffsetForLeaderEpochRequest,
   OffsetForLeaderEpochResponse,
 } from './messages/23-offset-for-leader-epoch.ts'
+export { DescribeAclsApi, DescribeAclsRequest, DescribeAclsResponse } from './messages/29-describe-acls.ts'
+export { CreateAclsApi, CreateAclsRequest, CreateAclsResponse } from './messages/30-create-acls.ts'
+export { DeleteAclsApi, DeleteAclsRequest, DeleteAclsResponse } from './messages/31-delete-acls.ts'
 export { DescribeConfigsApi, DescribeConfigsRequest, DescribeConfigsResponse } from './messages/32-describe-configs.ts'
 export { AlterConfigsApi, AlterConfigsRequest, AlterConfigsResponse } from './messages/33-alter-configs.ts'
 export {
@@ -70,6 +73,11 @@ export {
   DescribeClientQuotasResponse,
 } from './messages/48-describe-client-quotas.ts'
 export {
+  AlterClientQuotasApi,
+  AlterClientQuotasRequest,
+  AlterClientQuotasResponse,
+} from './messages/49-alter-client-quotas.ts'
+export {
   DescribeUserScramCredentialsApi,
   DescribeUserScramCredentialsRequest,
   DescribeUserScramCredentialsResponse,
@@ -78,10 +86,25 @@ export { DescribeQuorumApi, DescribeQuorumRequest, DescribeQuorumResponse } from
 export { UpdateFeaturesApi, UpdateFeaturesRequest, UpdateFeaturesResponse } from './messages/57-update-features.ts'
 export { DescribeClusterApi, DescribeClusterRequest, DescribeClusterResponse } from './messages/60-describe-cluster.ts'
 export {
+  DescribeProducersApi,
+  DescribeProducersRequest,
+  DescribeProducersResponse,
+} from './messages/61-describe-producers.ts'
+export {
   UnregisterBrokerApi,
   UnregisterBrokerRequest,
   UnregisterBrokerResponse,
 } from './messages/64-unregister-broker.ts'
+export {
+  DescribeTransactionsApi,
+  DescribeTransactionsRequest,
+  DescribeTransactionsResponse,
+} from './messages/65-describe-transactions.ts'
+export {
+  ListTransactionsApi,
+  ListTransactionsRequest,
+  ListTransactionsResponse,
+} from './messages/66-list-transactions.ts'
 export {
   ConsumerGroupHeartbeatApi,
   ConsumerGroupHeartbeatRequest,

@@ -18,6 +18,9 @@ import { DeleteTopicsApi } from './messages/20-delete-topics.ts'
 import { DeleteRecordsApi } from './messages/21-delete-records.ts'
 import { InitProducerIdApi } from './messages/22-init-producer-id.ts'
 import { OffsetForLeaderEpochApi } from './messages/23-offset-for-leader-epoch.ts'
+import { DescribeAclsApi } from './messages/29-describe-acls.ts'
+import { CreateAclsApi } from './messages/30-create-acls.ts'
+import { DeleteAclsApi } from './messages/31-delete-acls.ts'
 import { DescribeConfigsApi } from './messages/32-describe-configs.ts'
 import { AlterConfigsApi } from './messages/33-alter-configs.ts'
 import { AlterReplicaLogDirsApi } from './messages/34-alter-replica-log-dirs.ts'
@@ -30,11 +33,15 @@ import { AlterPartitionReassignmentsApi } from './messages/45-alter-partition-re
 import { ListPartitionReassignmentsApi } from './messages/46-list-partition-reassignments.ts'
 import { OffsetDeleteApi } from './messages/47-offset-delete.ts'
 import { DescribeClientQuotasApi } from './messages/48-describe-client-quotas.ts'
+import { AlterClientQuotasApi } from './messages/49-alter-client-quotas.ts'
 import { DescribeUserScramCredentialsApi } from './messages/50-describe-user-scram-credentials.ts'
 import { DescribeQuorumApi } from './messages/55-describe-quorum.ts'
 import { UpdateFeaturesApi } from './messages/57-update-features.ts'
 import { DescribeClusterApi } from './messages/60-describe-cluster.ts'
+import { DescribeProducersApi } from './messages/61-describe-producers.ts'
 import { UnregisterBrokerApi } from './messages/64-unregister-broker.ts'
+import { DescribeTransactionsApi } from './messages/65-describe-transactions.ts'
+import { ListTransactionsApi } from './messages/66-list-transactions.ts'
 import { ConsumerGroupHeartbeatApi } from './messages/68-consumer-group-heartbeat.ts'
 import { ConsumerGroupDescribeApi } from './messages/69-consumer-group-describe.ts'
 import { ListConfigResourcesApi } from './messages/74-list-config-resources.ts'
@@ -61,6 +68,9 @@ export const APIS: readonly Api[] = Object.freeze([
   DeleteRecordsApi,
   InitProducerIdApi,
   OffsetForLeaderEpochApi,
+  DescribeAclsApi,
+  CreateAclsApi,
+  DeleteAclsApi,
   DescribeConfigsApi,
   AlterConfigsApi,
   AlterReplicaLogDirsApi,
@@ -73,11 +83,15 @@ export const APIS: readonly Api[] = Object.freeze([
   ListPartitionReassignmentsApi,
   OffsetDeleteApi,
   DescribeClientQuotasApi,
+  AlterClientQuotasApi,
   DescribeUserScramCredentialsApi,
   DescribeQuorumApi,
   UpdateFeaturesApi,
   DescribeClusterApi,
+  DescribeProducersApi,
   UnregisterBrokerApi,
+  DescribeTransactionsApi,
+  ListTransactionsApi,
   ConsumerGroupHeartbeatApi,
   ConsumerGroupDescribeApi,
   ListConfigResourcesApi,

@@ -41,11 +41,7 @@ describe("frames of other people's programs decode, and encode again to the same
         expect(hex(again(one)), `version ${one.version} ${one.direction} of ${one.client}`).toBe(framed(one.frame))
     })
 
-  test('they cover every version in both directions, but what was not recorded yet and two requests that no program sends any more', () => {
-    const unrecorded = [
-      ['Produce', 13] as const,
-      ...[13, 14, 15, 16, 17, 18].map((version) => ['Fetch', version] as const),
-    ]
+  test('they cover every version in both directions, but two requests that no program sends any more', () => {
     const seen = new Set(served.map(({ api, version, direction }) => `${api.name} ${version} ${direction}`))
     const missing = APIS.flatMap(({ name, versions: [min, max] }) =>
       Array.from({ length: max - min + 1 }, (_, i) => [
@@ -53,11 +49,7 @@ describe("frames of other people's programs decode, and encode again to the same
         `${name} ${min + i} response`,
       ]).flat(),
     ).filter((kind) => !seen.has(kind))
-    expect(missing).toEqual([
-      ...unrecorded.flatMap(([name, version]) => [`${name} ${version} request`, `${name} ${version} response`]),
-      'OffsetForLeaderEpoch 2 request',
-      'AlterConfigs 2 request',
-    ])
+    expect(missing).toEqual(['OffsetForLeaderEpoch 2 request', 'AlterConfigs 2 request'])
   })
 })
 

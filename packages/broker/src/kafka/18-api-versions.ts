@@ -1,4 +1,5 @@
 import { ErrorCode } from '@millrace/base'
+import { FEATURES } from '@millrace/metadata'
 import { ApiVersionsApi } from '@millrace/protocol'
 import type { Api, ApiVersionsRequest, ApiVersionsResponse } from '@millrace/protocol'
 import type { Handler, Services } from './services.ts'
@@ -6,16 +7,9 @@ import type { Handler, Services } from './services.ts'
 /** What a client may call itself and its version (KIP-511). */
 const SOFTWARE_NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
-/** Features of the cluster that clients and `kafka-features` see. Always on: there is no older form to fall back to. */
-const FEATURES = [
-  { name: 'eligible.leader.replicas.version', min: 0, max: 1, finalized: 1 },
-  { name: 'group.version', min: 0, max: 1, finalized: 1 },
-] as const
-
 /**
  * Tells a client what this broker serves, and nothing it does not: clients pick features by these ranges. A version that is not
- * served was answered before this handler (KIP-511). Below version 4 features that start at 0 are left out, because older Java clients cannot
- * read them (KAFKA-17011). The features' epoch is the metadata index, one number for the cluster that only rises.
+ * served was answered before this handler (KIP-511). The features' epoch is the metadata index, one number for the cluster that only rises.
  */
 export function apiVersionsHandler(
   services: Services,
@@ -34,10 +28,12 @@ export function apiVersionsHandler(
         errorCode: named ? ErrorCode.NONE : ErrorCode.INVALID_REQUEST,
         apiKeys: named ? apiKeys : [],
         throttleTimeMs: 0,
-        supportedFeatures: full ? supported(exchange.version) : [],
+        supportedFeatures: full
+          ? FEATURES.map(({ name, min, max }) => ({ name, minVersion: min, maxVersion: max }))
+          : [],
         finalizedFeaturesEpoch: full ? index : -1,
         finalizedFeatures: full
-          ? FEATURES.map(({ name, finalized }) => ({ name, maxVersionLevel: finalized, minVersionLevel: finalized }))
+          ? FEATURES.map(({ name, max }) => ({ name, maxVersionLevel: max, minVersionLevel: max }))
           : [],
         zkMigrationReady: false,
       })
@@ -47,12 +43,4 @@ export function apiVersionsHandler(
 
 function isNamed({ clientSoftwareName, clientSoftwareVersion }: ApiVersionsRequest): boolean {
   return SOFTWARE_NAME.test(clientSoftwareName) && SOFTWARE_NAME.test(clientSoftwareVersion)
-}
-
-function supported(version: number): ApiVersionsResponse['supportedFeatures'] {
-  return FEATURES.filter(({ min }) => version >= 4 || min > 0).map(({ name, min, max }) => ({
-    name,
-    minVersion: min,
-    maxVersion: max,
-  }))
 }

@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import type { OffsetDelete } from '@millrace/groups'
 import { OffsetDeleteApi } from '@millrace/protocol'
 import type { OffsetDeleteRequest, OffsetDeleteResponse } from '@millrace/protocol'
@@ -16,10 +16,11 @@ export function offsetDeleteHandler(services: Services): Handler<OffsetDeleteReq
       const { image } = services.broker
       const topics = asked.map(({ name, partitions }) => ({
         name,
+        topicId: ZERO_UUID,
         partitions: partitions.map(({ partitionIndex }) => partitionIndex),
       }))
       const known = topics.filter(({ name }) => image.topicByName(name) !== null)
-      const errors = new TopicErrors(image, topics)
+      const errors = new TopicErrors(image, topics, 'byName')
       askGroup<Deleted, OffsetDeleteResponse>(services, exchange, {
         groupId,
         request: (reply) => ({ kind: 'offsetDelete', groupId, topics: known, reply }),

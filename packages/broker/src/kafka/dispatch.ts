@@ -20,20 +20,33 @@ import { deleteTopicsHandler } from './20-delete-topics.ts'
 import { deleteRecordsHandler } from './21-delete-records.ts'
 import { initProducerIdHandler } from './22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './23-offset-for-leader-epoch.ts'
+import { describeAclsHandler } from './29-describe-acls.ts'
+import { createAclsHandler } from './30-create-acls.ts'
+import { deleteAclsHandler } from './31-delete-acls.ts'
 import { describeConfigsHandler } from './32-describe-configs.ts'
 import { alterConfigsHandler } from './33-alter-configs.ts'
+import { alterReplicaLogDirsHandler } from './34-alter-replica-log-dirs.ts'
 import { describeLogDirsHandler } from './35-describe-log-dirs.ts'
 import { createPartitionsHandler } from './37-create-partitions.ts'
+import { deleteGroupsHandler } from './42-delete-groups.ts'
 import { electLeadersHandler } from './43-elect-leaders.ts'
 import { incrementalAlterConfigsHandler } from './44-incremental-alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './45-alter-partition-reassignments.ts'
 import { listPartitionReassignmentsHandler } from './46-list-partition-reassignments.ts'
-import { describeQuorumHandler } from './55-describe-quorum.ts'
-import { describeClusterHandler } from './60-describe-cluster.ts'
-import { deleteGroupsHandler } from './42-delete-groups.ts'
 import { offsetDeleteHandler } from './47-offset-delete.ts'
+import { describeClientQuotasHandler } from './48-describe-client-quotas.ts'
+import { alterClientQuotasHandler } from './49-alter-client-quotas.ts'
+import { describeUserScramCredentialsHandler } from './50-describe-user-scram-credentials.ts'
+import { describeQuorumHandler } from './55-describe-quorum.ts'
+import { updateFeaturesHandler } from './57-update-features.ts'
+import { describeClusterHandler } from './60-describe-cluster.ts'
+import { describeProducersHandler } from './61-describe-producers.ts'
+import { unregisterBrokerHandler } from './64-unregister-broker.ts'
+import { describeTransactionsHandler } from './65-describe-transactions.ts'
+import { listTransactionsHandler } from './66-list-transactions.ts'
 import { consumerGroupHeartbeatHandler } from './68-consumer-group-heartbeat.ts'
 import { consumerGroupDescribeHandler } from './69-consumer-group-describe.ts'
+import { listConfigResourcesHandler } from './74-list-config-resources.ts'
 import { describeTopicPartitionsHandler } from './75-describe-topic-partitions.ts'
 import type { Connection } from './connection.ts'
 import { Exchange } from './exchange.ts'
@@ -92,20 +105,33 @@ function handlersOf(services: Services): readonly Handler[] {
     deleteRecordsHandler(services),
     initProducerIdHandler(services),
     offsetForLeaderEpochHandler(services),
+    describeAclsHandler(),
+    createAclsHandler(),
+    deleteAclsHandler(),
     describeConfigsHandler(services),
     alterConfigsHandler(services),
+    alterReplicaLogDirsHandler(services),
     describeLogDirsHandler(services),
     createPartitionsHandler(services),
+    deleteGroupsHandler(services),
     electLeadersHandler(services),
     incrementalAlterConfigsHandler(services),
     alterPartitionReassignmentsHandler(services),
     listPartitionReassignmentsHandler(services),
-    describeQuorumHandler(services),
-    describeClusterHandler(services),
-    deleteGroupsHandler(services),
     offsetDeleteHandler(services),
+    describeClientQuotasHandler(),
+    alterClientQuotasHandler(),
+    describeUserScramCredentialsHandler(),
+    describeQuorumHandler(services),
+    updateFeaturesHandler(services),
+    describeClusterHandler(services),
+    describeProducersHandler(services),
+    unregisterBrokerHandler(services),
+    describeTransactionsHandler(),
+    listTransactionsHandler(),
     consumerGroupHeartbeatHandler(services),
     consumerGroupDescribeHandler(services),
+    listConfigResourcesHandler(services),
     describeTopicPartitionsHandler(services),
   ] as readonly unknown[] as readonly Handler[]
 }

@@ -1,23 +1,42 @@
 import { ErrorCode } from '@millrace/base'
+import type { Uuid } from '@millrace/base'
 import type { OffsetCommitResponse } from '@millrace/groups'
-import type { ClusterImage } from '@millrace/metadata'
+import type { ClusterImage, TopicImage } from '@millrace/metadata'
 
-interface AskedTopic {
+/** How a request names its topics. */
+export type Naming = 'byName' | 'byId'
+
+interface NamedTopic {
   readonly name: string
+  readonly topicId: Uuid
+}
+
+interface AskedTopic extends NamedTopic {
   readonly partitions: readonly number[]
 }
 
-interface TopicAnswer {
-  readonly name: string
+interface TopicAnswer extends NamedTopic {
   readonly partitions: { readonly partitionIndex: number; readonly errorCode: ErrorCode }[]
+}
+
+/** The topic that a request names; null where it is not there. */
+export function namedTopic(image: ClusterImage, { name, topicId }: NamedTopic, naming: Naming): TopicImage | null {
+  return naming === 'byName' ? image.topicByName(name) : (image.topics.get(topicId) ?? null)
+}
+
+/** What is said of a topic that is not there. */
+export function unknownTopic(naming: Naming): ErrorCode {
+  return naming === 'byName' ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION : ErrorCode.UNKNOWN_TOPIC_ID
 }
 
 /** The errors of a request that names topics of which the coordinator hears only those that are there. */
 export class TopicErrors {
   private readonly topics: readonly (AskedTopic & { readonly known: boolean })[]
+  private readonly unknown: ErrorCode
 
-  constructor(image: ClusterImage, topics: readonly AskedTopic[]) {
-    this.topics = topics.map((topic) => ({ ...topic, known: image.topicByName(topic.name) !== null }))
+  constructor(image: ClusterImage, topics: readonly AskedTopic[], naming: Naming) {
+    this.topics = topics.map((topic) => ({ ...topic, known: namedTopic(image, topic, naming) !== null }))
+    this.unknown = unknownTopic(naming)
   }
 
   /** The coordinator has nothing to do. */
@@ -27,7 +46,7 @@ export class TopicErrors {
 
   /** One error for all topics that are there. */
   all(error: ErrorCode): TopicAnswer[] {
-    return this.topics.map((topic) => answerOf(topic, () => error))
+    return this.topics.map((topic) => this.answerOf(topic, () => error))
   }
 
   /** The coordinator's, which are in the order of the request. */
@@ -35,20 +54,21 @@ export class TopicErrors {
     let at = 0
     return this.topics.map((topic) => {
       const answer = topic.known ? answers[at++] : undefined
-      return answerOf(topic, (index) => answer?.partitions[index]?.error ?? ErrorCode.UNKNOWN_SERVER_ERROR)
+      return this.answerOf(topic, (index) => answer?.partitions[index]?.error ?? ErrorCode.UNKNOWN_SERVER_ERROR)
     })
   }
-}
 
-function answerOf(
-  { name, partitions, known }: AskedTopic & { readonly known: boolean },
-  error: (index: number) => ErrorCode,
-): TopicAnswer {
-  return {
-    name,
-    partitions: partitions.map((partitionIndex, index) => ({
-      partitionIndex,
-      errorCode: known ? error(index) : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-    })),
+  private answerOf(
+    { name, topicId, partitions, known }: AskedTopic & { readonly known: boolean },
+    error: (index: number) => ErrorCode,
+  ): TopicAnswer {
+    return {
+      name,
+      topicId,
+      partitions: partitions.map((partitionIndex, index) => ({
+        partitionIndex,
+        errorCode: known ? error(index) : this.unknown,
+      })),
+    }
   }
 }

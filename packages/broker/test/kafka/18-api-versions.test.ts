@@ -11,8 +11,8 @@ const SERVED = [
   [1, 4, 18],
   [2, 1, 11],
   [3, 0, 13],
-  [8, 2, 9],
-  [9, 1, 9],
+  [8, 2, 10],
+  [9, 1, 10],
   [10, 0, 5],
   [11, 0, 9],
   [12, 0, 4],
@@ -26,8 +26,12 @@ const SERVED = [
   [21, 0, 2],
   [22, 0, 5],
   [23, 2, 4],
+  [29, 1, 3],
+  [30, 1, 3],
+  [31, 1, 3],
   [32, 1, 4],
   [33, 0, 2],
+  [34, 1, 2],
   [35, 1, 5],
   [37, 0, 3],
   [42, 0, 2],
@@ -36,10 +40,19 @@ const SERVED = [
   [45, 0, 1],
   [46, 0, 0],
   [47, 0, 0],
+  [48, 0, 1],
+  [49, 0, 1],
+  [50, 0, 0],
   [55, 0, 2],
+  [57, 0, 2],
   [60, 0, 2],
+  [61, 0, 0],
+  [64, 0, 0],
+  [65, 0, 0],
+  [66, 0, 2],
   [68, 0, 1],
   [69, 0, 1],
+  [74, 0, 1],
   [75, 0, 0],
 ]
 
@@ -51,16 +64,22 @@ describe('ApiVersions', () => {
     expect(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion])).toEqual(SERVED)
   })
 
-  test('lists supported features that begin at 0 from version 4 on only, and the metadata index as their epoch', () => {
+  test('lists the features of the cluster at their only level, with the metadata index as their epoch', () => {
     const { broker, connect } = harness()
     const client = connect()
     broker.image.index = 4711
-    const older = client.ask(ApiVersionsApi, 3, NAMED)
-    const newer = client.ask(ApiVersionsApi, 4, NAMED)
-    expect(older.supportedFeatures).toEqual([])
-    expect(newer.supportedFeatures.length).toBeGreaterThan(0)
-    expect(older.finalizedFeaturesEpoch).toBe(4711)
-    expect(newer.finalizedFeatures.every(({ maxVersionLevel }) => maxVersionLevel > 0)).toBe(true)
+    for (const version of [3, 4]) {
+      const answer = client.ask(ApiVersionsApi, version, NAMED)
+      // A level of 0 would be more than older Java clients can read (KAFKA-17011).
+      expect(answer.supportedFeatures).toContainEqual({ name: 'group.version', minVersion: 1, maxVersion: 1 })
+      expect(answer.supportedFeatures.every(({ minVersion }) => minVersion > 0)).toBe(true)
+      expect(answer.finalizedFeatures).toContainEqual({
+        name: 'group.version',
+        maxVersionLevel: 1,
+        minVersionLevel: 1,
+      })
+      expect(answer.finalizedFeaturesEpoch).toBe(4711)
+    }
   })
 
   test.each([5, 99, 32767, -1])(

@@ -13,6 +13,8 @@ import {
   IncrementalAlterConfigsApi,
   ListPartitionReassignmentsApi,
   ProduceApi,
+  UnregisterBrokerApi,
+  UpdateFeaturesApi,
 } from '@millrace/protocol'
 import type { Api, DescribeTopicPartitionsResponse } from '@millrace/protocol'
 import { encodeToBytes } from '@millrace/schema'
@@ -88,6 +90,22 @@ const FORWARDED: readonly { api: Api<never, never>; request: unknown; answer: un
     api: DescribeQuorumApi as never,
     request: { topics: [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }] },
     answer: { errorCode: 0, errorMessage: null, topics: [], nodes: [] },
+    failed: { errorCode: 41 },
+  },
+  {
+    api: UpdateFeaturesApi as never,
+    request: {
+      timeoutMs: 5000,
+      featureUpdates: [{ feature: 'a', maxVersionLevel: 1, allowDowngrade: false, upgradeType: 1 }],
+      validateOnly: false,
+    },
+    answer: { throttleTimeMs: 0, errorCode: 95, errorMessage: 'no', results: [] },
+    failed: { errorCode: 41, results: [] },
+  },
+  {
+    api: UnregisterBrokerApi as never,
+    request: { brokerId: 7 },
+    answer: { throttleTimeMs: 0, errorCode: 102, errorMessage: 'no' },
     failed: { errorCode: 41 },
   },
 ]

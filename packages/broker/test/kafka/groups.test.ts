@@ -16,9 +16,11 @@ import {
   OPERATIONS_NOT_ASKED,
   SyncGroupApi,
 } from '@millrace/protocol'
+import type { OffsetFetchResponse } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import type { GroupQuestion, Groups, ListedGroups } from '../../src/seams.ts'
-import { type Harness, harness, type TestClient } from './harness.ts'
+import { idOf } from './fake-broker.ts'
+import { type Answer, type Harness, harness, type TestClient } from './harness.ts'
 
 type Kind = GroupRequest['kind']
 type Of<K extends Kind> = Extract<GroupRequest, { kind: K }>
@@ -265,6 +267,7 @@ function commitRequest(topics: readonly [name: string, ...partitions: number[]][
     retentionTimeMs: -1,
     topics: topics.map(([name, ...partitions]) => ({
       name,
+      topicId: idOf(name),
       partitions: partitions.map((partitionIndex) => ({
         partitionIndex,
         committedOffset: 40 + partitionIndex,
@@ -318,6 +321,27 @@ describe('OffsetCommit', () => {
           ],
         },
         { name: 'gone', partitions: [{ partitionIndex: 1, errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }] },
+      ],
+    })
+  })
+
+  test('in version 10 names topics by id; one that is not there is UNKNOWN_TOPIC_ID', () => {
+    const { client, groups } = setup()
+    client.send(
+      OffsetCommitApi,
+      10,
+      commitRequest([
+        ['none', 0],
+        ['t', 2],
+      ]),
+    )
+    const topics = [{ name: 't', partitions: [{ partition: 2, error: ErrorCode.NONE }] }]
+    const asked = groups.answer('offsetCommit', { topics })
+    expect(asked).toMatchObject({ knowsMemberEpochs: true, topics: [{ name: 't', id: idOf('t') }] })
+    expect(client.receive()[0]?.value).toMatchObject({
+      topics: [
+        { topicId: idOf('none'), partitions: [{ partitionIndex: 0, errorCode: ErrorCode.UNKNOWN_TOPIC_ID }] },
+        { topicId: idOf('t'), partitions: [{ partitionIndex: 2, errorCode: 0 }] },
       ],
     })
   })
@@ -406,6 +430,29 @@ describe('OffsetFetch', () => {
         { groupId: 'b', errorCode: ErrorCode.STALE_MEMBER_EPOCH, topics: [] },
       ],
     })
+  })
+
+  test('in version 10 names topics by id; one that is not there is UNKNOWN_TOPIC_ID, and not among all', () => {
+    const { client, groups } = setup()
+    const named = ['none', 't'].map((name) => ({ name: '', topicId: idOf(name), partitionIndexes: [1] }))
+    const asked = [
+      { groupId: 'a', memberId: 'm', memberEpoch: 3, topics: named },
+      { groupId: 'b', memberId: null, memberEpoch: -1, topics: null },
+    ]
+    client.send(OffsetFetchApi, 10, { groupId: '', topics: [], groups: asked, requireStable: true })
+    const first = groups.next('offsetFetch')
+    expect(first).toMatchObject({ memberId: 'm', memberEpoch: 3, topics: [{ name: 't', partitions: [1] }] })
+    const deleted = [{ name: 'deleted', partitions: [] }]
+    groups.answer('offsetFetch', { ...OK, topics: [...deleted, ...fetched.topics] })
+    first.reply(fetched)
+    const unknown = { committedOffset: -1, metadata: '', errorCode: ErrorCode.UNKNOWN_TOPIC_ID }
+    const known = { topicId: idOf('t'), partitions: [{ partitionIndex: 1, committedOffset: 42, errorCode: 0 }] }
+    const [answer] = client.receive() as [Answer<OffsetFetchResponse>]
+    expect(answer.value.groups).toMatchObject([
+      { groupId: 'a', topics: [{ topicId: idOf('none'), partitions: [unknown] }, known] },
+      { groupId: 'b', topics: [known] },
+    ])
+    expect(answer.value.groups[1]?.topics).toHaveLength(1)
   })
 })
 

@@ -12,6 +12,8 @@ import { describeQuorum } from './describe-quorum.ts'
 import { electLeaders } from './elect-leaders.ts'
 import { alterPartitionReassignments, listPartitionReassignments } from './reassignments.ts'
 import { createPartitions, createTopics, deleteTopics } from './topics.ts'
+import { unregisterBroker } from './unregister-broker.ts'
+import { updateFeatures } from './update-features.ts'
 
 export interface AdminParts {
   readonly proposals: Proposals
@@ -50,6 +52,8 @@ const HANDLERS: ReadonlyMap<number, AdminHandler<never, unknown>> = new Map<numb
   [45, alterPartitionReassignments],
   [46, listPartitionReassignments],
   [55, describeQuorum],
+  [57, updateFeatures],
+  [64, unregisterBroker],
 ])
 
 const NO_BODY = new Uint8Array(0)

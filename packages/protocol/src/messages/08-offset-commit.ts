@@ -1,3 +1,4 @@
+import { ZERO_UUID } from '@millrace/base'
 import {
   array,
   between,
@@ -10,15 +11,20 @@ import {
   since,
   string,
   struct,
+  until,
+  uuid,
 } from '@millrace/schema'
 import type { TypeOf } from '@millrace/schema'
 import { api } from '../api.ts'
 
-/** Commits a group's offsets. Version 6 brings leader epochs, 7 static members, 8 is flexible, 9 serves the new group protocol (KIP-848). */
+/**
+ * Commits a group's offsets. Version 6 brings leader epochs, 7 static members, 8 is flexible, 9 serves the new group protocol (KIP-848), 10 names
+ * topics by id.
+ */
 export const OffsetCommitRequest = message({
   key: 8,
   name: 'OffsetCommitRequest',
-  versions: [2, 9],
+  versions: [2, 10],
   flexible: 8,
   fields: {
     groupId: string,
@@ -29,7 +35,8 @@ export const OffsetCommitRequest = message({
     retentionTimeMs: ignorable(between(2, 4, int64, -1)),
     topics: array(
       struct({
-        name: string,
+        name: ignorable(until(9, string, '')),
+        topicId: ignorable(since(10, uuid, ZERO_UUID)),
         partitions: array(
           struct({
             partitionIndex: int32,
@@ -48,11 +55,17 @@ export type OffsetCommitRequest = TypeOf<typeof OffsetCommitRequest>
 export const OffsetCommitResponse = message({
   key: 8,
   name: 'OffsetCommitResponse',
-  versions: [2, 9],
+  versions: [2, 10],
   flexible: 8,
   fields: {
     throttleTimeMs: ignorable(since(3, int32, 0)),
-    topics: array(struct({ name: string, partitions: array(struct({ partitionIndex: int32, errorCode: int16 })) })),
+    topics: array(
+      struct({
+        name: ignorable(until(9, string, '')),
+        topicId: ignorable(since(10, uuid, ZERO_UUID)),
+        partitions: array(struct({ partitionIndex: int32, errorCode: int16 })),
+      }),
+    ),
   },
 })
 export type OffsetCommitResponse = TypeOf<typeof OffsetCommitResponse>

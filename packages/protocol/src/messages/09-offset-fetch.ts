@@ -1,3 +1,4 @@
+import { ZERO_UUID } from '@millrace/base'
 import {
   array,
   between,
@@ -14,18 +15,20 @@ import {
   string,
   struct,
   until,
+  uuid,
 } from '@millrace/schema'
 import type { TypeOf } from '@millrace/schema'
 import { api } from '../api.ts'
 
 /**
  * Committed offsets: of one group up to version 7, of many in `groups` from 8 on (KIP-709). Null topics, from version 2, means all. Version 6
- * is flexible, 7 asks for stable offsets only (KIP-447), 9 serves the new group protocol (KIP-848).
+ * is flexible, 7 asks for stable offsets only (KIP-447), 9 serves the new group protocol (KIP-848), 10
+ * names topics by id.
  */
 export const OffsetFetchRequest = message({
   key: 9,
   name: 'OffsetFetchRequest',
-  versions: [1, 9],
+  versions: [1, 10],
   flexible: 6,
   fields: {
     groupId: until(7, string, ''),
@@ -37,7 +40,13 @@ export const OffsetFetchRequest = message({
           groupId: string,
           memberId: ignorable(since(9, nullableString, null)),
           memberEpoch: ignorable(since(9, int32, -1)),
-          topics: nullableArray(struct({ name: string, partitionIndexes: array(int32) })),
+          topics: nullableArray(
+            struct({
+              name: ignorable(until(9, string, '')),
+              topicId: ignorable(since(10, uuid, ZERO_UUID)),
+              partitionIndexes: array(int32),
+            }),
+          ),
         }),
       ),
       [],
@@ -51,7 +60,7 @@ export type OffsetFetchRequest = TypeOf<typeof OffsetFetchRequest>
 export const OffsetFetchResponse = message({
   key: 9,
   name: 'OffsetFetchResponse',
-  versions: [1, 9],
+  versions: [1, 10],
   flexible: 6,
   fields: {
     throttleTimeMs: ignorable(since(3, int32, 0)),
@@ -81,7 +90,8 @@ export const OffsetFetchResponse = message({
           groupId: string,
           topics: array(
             struct({
-              name: string,
+              name: ignorable(until(9, string, '')),
+              topicId: ignorable(since(10, uuid, ZERO_UUID)),
               partitions: array(
                 struct({
                   partitionIndex: int32,

@@ -15,8 +15,9 @@ export interface GoldenFrame {
 }
 
 /**
- * What `record.ts` saw pass between Apache Kafka 4.3.1 and its Java clients 4.3.1, kafkajs 2.2.4 and kcat 1.7.1 (librdkafka 2.0.2). The client
- * `broker` marks responses to requests that none of these programs sends any more. Lines: key, version, direction, client, hex.
+ * What `record.ts` saw pass between Apache Kafka 4.3.1 and its Java clients 4.3.1, kafkajs 2.2.4, @platformatic/kafka 2.12.1 and kcat 1.7.1
+ * (librdkafka 2.0.2). The client `broker` marks responses to requests that none of these programs sends any more. Lines: key, version,
+ * direction, client, hex.
  */
 export function goldenFrames(): GoldenFrame[] {
   const text = readFileSync(join(dirname(fileURLToPath(import.meta.url)), 'frames.txt'), 'utf8')

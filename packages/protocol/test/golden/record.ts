@@ -1,6 +1,6 @@
-// A logging proxy: `node record.ts LISTEN_PORT BROKER_PORT OUT.jsonl CLIENT [LOWER_BY]`. It listens at the address that a Kafka broker
+// A logging proxy: `node record.ts LISTEN_PORT BROKER_PORT OUT.jsonl CLIENT [LOWER_BY [KEY]]`. It listens at the address that a Kafka broker
 // advertises and writes every frame that passes, one JSON line each. It lowers the versions that the broker offers to the ones declared
-// here, less LOWER_BY, so that the same programs can be made to speak every version. `collect.ts` makes the fixture of the lines.
+// here, less LOWER_BY (of all APIs, or of one), so that the same programs can be made to speak every version. `collect.ts` makes the fixture of the lines.
 import { appendFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
@@ -8,14 +8,16 @@ import { ErrorCode } from '@millrace/base'
 import { apiByKey, ApiVersionsApi, decodeResponse, encodeResponse } from '../../src/index.ts'
 import type { Api } from '../../src/index.ts'
 
-const [listenPort, brokerPort, out, client, lowerBy] = process.argv.slice(2) as [
+const [listenPort, brokerPort, out, client, lowerBy, lowerKey] = process.argv.slice(2) as [
   string,
   string,
   string,
   string,
   string | undefined,
+  string | undefined,
 ]
 const lower = Number(lowerBy ?? 0)
+const lowers = (key: number): boolean => lowerKey === undefined || key === Number(lowerKey)
 
 interface Asked {
   readonly key: number
@@ -71,7 +73,7 @@ function log(direction: 'request' | 'response', { key, version }: Asked, frame: 
 
 /** The last version of an API that clients are let know of. */
 function offered(api: Api, theirs = Infinity): number {
-  return Math.max(api.versions[0], Math.min(theirs, api.versions[1]) - lower)
+  return Math.max(api.versions[0], Math.min(theirs, api.versions[1]) - (lowers(api.key) ? lower : 0))
 }
 
 function lowered(version: number, frame: Buffer): Buffer[] {
