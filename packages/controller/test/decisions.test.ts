@@ -175,7 +175,7 @@ describe('a forwarded request', () => {
     expect(update(1, ['group.version', 1], ['x', 1])).toMatchObject({ errorCode: ErrorCode.INVALID_UPDATE_VERSION })
     expect(update(1, ['x', 1], ['x', 1])).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST })
     // Version 0 has no upgrade type.
-    const strange = version === 0 ? ErrorCode.NONE : ErrorCode.INVALID_REQUEST
+    const strange = version === 0 ? ErrorCode.NONE : ErrorCode.INVALID_UPDATE_VERSION
     expect(update(4, ['group.version', 1])).toMatchObject({ errorCode: strange })
   })
 

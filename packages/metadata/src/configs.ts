@@ -156,7 +156,8 @@ function operate(
   settings: Map<string, string>,
   { name, operation, value }: ConfigOperation,
 ): void {
-  checkMayChange(resource, name)
+  // As in Kafka, what no group can have may be taken from it.
+  if (resource.kind !== 'group' || operation !== 'delete') checkMayChange(resource, name)
   if (operation === 'delete') {
     if (isClusterWide(resource) && name === MIN_ISR)
       throw new Refused(ErrorCode.INVALID_CONFIG, `${MIN_ISR} of the cluster can be changed, not removed`)

@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import { DescribeClientQuotasApi } from '@millrace/protocol'
 import type { DescribeClientQuotasRequest, DescribeClientQuotasResponse } from '@millrace/protocol'
-import { entityProblem } from './client-quotas.ts'
+import { entityProblem, isEntityType } from './client-quotas.ts'
 import type { Handler } from './services.ts'
 
 const EXACT = 0
@@ -14,14 +14,16 @@ export function describeClientQuotasHandler(): Handler<DescribeClientQuotasReque
     api: DescribeClientQuotasApi,
     serve(exchange, request) {
       const errorMessage = problemOf(request)
-      exchange.respond({
-        throttleTimeMs: 0,
-        errorCode: errorMessage === null ? ErrorCode.NONE : ErrorCode.INVALID_REQUEST,
-        errorMessage,
-        entries: errorMessage === null ? [] : null,
-      })
+      const errorCode = errorMessage === null ? ErrorCode.NONE : errorOf(request)
+      exchange.respond({ throttleTimeMs: 0, errorCode, errorMessage, entries: errorMessage === null ? [] : null })
     },
   }
+}
+
+/** A type that has a name may be one of a newer protocol. */
+function errorOf({ components }: DescribeClientQuotasRequest): ErrorCode {
+  const strange = components.some(({ entityType }) => entityType !== '' && !isEntityType(entityType))
+  return strange ? ErrorCode.UNSUPPORTED_VERSION : ErrorCode.INVALID_REQUEST
 }
 
 function problemOf({ components }: DescribeClientQuotasRequest): string | null {

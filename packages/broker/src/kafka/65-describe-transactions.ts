@@ -3,7 +3,7 @@ import { DescribeTransactionsApi } from '@millrace/protocol'
 import type { DescribeTransactionsRequest, DescribeTransactionsResponse } from '@millrace/protocol'
 import type { Handler } from './services.ts'
 
-/** Nobody coordinates transactions, so no transactional id has a state. */
+/** Nobody coordinates transactions, so no transactional id has a state; an empty one is none. */
 export function describeTransactionsHandler(): Handler<DescribeTransactionsRequest, DescribeTransactionsResponse> {
   return {
     api: DescribeTransactionsApi,
@@ -11,7 +11,7 @@ export function describeTransactionsHandler(): Handler<DescribeTransactionsReque
       exchange.respond({
         throttleTimeMs: 0,
         transactionStates: transactionalIds.map((transactionalId) => ({
-          errorCode: ErrorCode.TRANSACTIONAL_ID_NOT_FOUND,
+          errorCode: transactionalId === '' ? ErrorCode.INVALID_REQUEST : ErrorCode.TRANSACTIONAL_ID_NOT_FOUND,
           transactionalId,
           transactionState: '',
           transactionTimeoutMs: 0,

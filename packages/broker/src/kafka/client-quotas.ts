@@ -10,6 +10,11 @@ const CLIENT_KEYS: ReadonlySet<string> = new Set([
   'controller_mutation_rate',
 ])
 
+/** Something that may have quotas, in this version of the protocol. */
+export function isEntityType(entityType: string): boolean {
+  return ENTITY_TYPES.has(entityType)
+}
+
 /** What is wrong with naming these entities together; null when nothing is. */
 export function entityProblem(entityTypes: readonly string[]): string | null {
   const strange = entityTypes.find((type) => !ENTITY_TYPES.has(type))

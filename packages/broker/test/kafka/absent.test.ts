@@ -57,7 +57,6 @@ describe('quotas of clients, which are not enforced', () => {
   })
 
   test.each([
-    ['an entity type that nobody has', [{ entityType: 'group', matchType: 2, match: null }]],
     ['no entity type', [{ entityType: '', matchType: 2, match: null }]],
     ['an entity type twice', [0, 1].map(() => ({ entityType: 'user', matchType: 1, match: null }))],
     ['an address and a user', ['ip', 'user'].map((entityType) => ({ entityType, matchType: 2, match: null }))],
@@ -68,6 +67,11 @@ describe('quotas of clients, which are not enforced', () => {
     const answer = describeQuotas(1, ...components)
     expect(answer).toMatchObject({ errorCode: ErrorCode.INVALID_REQUEST, entries: null })
     expect(answer.errorMessage).toMatch(/\w/)
+  })
+
+  test('filtered by an entity type that nobody has are UNSUPPORTED_VERSION', () => {
+    const answer = describeQuotas(1, { entityType: 'group', matchType: 2, match: null })
+    expect(answer).toMatchObject({ errorCode: ErrorCode.UNSUPPORTED_VERSION, entries: null })
   })
 
   const alter = (entityTypes: readonly string[], ...ops: { key: string; value: number; remove: boolean }[]) => {
@@ -132,9 +136,10 @@ describe('transactions, which nobody coordinates', () => {
   test('are not found by their id', () => {
     const answer = harness()
       .connect()
-      .ask(DescribeTransactionsApi, 0, { transactionalIds: ['a'] })
+      .ask(DescribeTransactionsApi, 0, { transactionalIds: ['a', ''] })
     expect(answer.transactionStates).toMatchObject([
       { errorCode: ErrorCode.TRANSACTIONAL_ID_NOT_FOUND, transactionalId: 'a', topics: [] },
+      { errorCode: ErrorCode.INVALID_REQUEST, transactionalId: '', topics: [] },
     ])
   })
 })

@@ -45,8 +45,7 @@ function updateProblem({ feature, maxVersionLevel, upgradeType }: Update): Probl
     error: ErrorCode.INVALID_UPDATE_VERSION,
     message: `no feature was changed: ${message}`,
   })
-  if (!UPGRADE_TYPES.has(upgradeType))
-    return { error: ErrorCode.INVALID_REQUEST, message: `there is no upgrade type ${upgradeType}` }
+  if (!UPGRADE_TYPES.has(upgradeType)) return refused(`there is no upgrade type ${upgradeType}`)
   const supported = FEATURES.find(({ name }) => name === feature)
   if (supported === undefined) return refused(`this cluster has no feature ${JSON.stringify(feature.slice(0, 100))}`)
   const { min, max } = supported
