@@ -15,6 +15,7 @@ import { type Broker, createBroker, createKafkaListener, type KafkaListener } fr
 import { type Controller, createController, createQuorum } from '@millrace/controller'
 import { Hello, RpcDecodeError } from '@millrace/rpc'
 import { type FormattedDirectory, type LockFolder, openDirectories, writeMeta } from './directories.ts'
+import { HttpEndpoint } from './http/endpoint.ts'
 import { promised } from './promised.ts'
 import { gateStreams } from './gated-streams.ts'
 import type { NodeConfig } from './node-config.ts'
@@ -58,6 +59,7 @@ class RunningNode implements Node {
   private directories: readonly FormattedDirectory[]
   private peerListener: Listener | null = null
   private kafka: readonly KafkaListener[] = []
+  private http: HttpEndpoint | null = null
   private stopping: Promise<void> | null = null
 
   constructor(world: World, config: NodeConfig, directories: readonly FormattedDirectory[]) {
@@ -76,7 +78,9 @@ class RunningNode implements Node {
     )
     try {
       await this.listenForClients()
+      await this.listenForHttp()
     } catch (error) {
+      for (const listener of this.kafka) await promised<void>((done) => listener.stop(done))
       await promised<void>((done) => (this.peerListener as Listener).close(done))
       throw error
     }
@@ -92,8 +96,9 @@ class RunningNode implements Node {
   }
 
   private async stopInOrder(): Promise<void> {
-    const { broker, controller, peerListener } = this
+    const { broker, controller, peerListener, http } = this
     if (broker !== null) await promised<void>((done) => broker.stop(done))
+    await http?.stop()
     for (const listener of this.kafka) await promised<void>((done) => listener.stop(done))
     if (controller !== null) await promised<void>((done) => controller.stop(done))
     if (peerListener !== null) await promised<void>((done) => peerListener.close(done))
@@ -110,6 +115,15 @@ class RunningNode implements Node {
       await this.bind('listeners', listener.bind, (done: Done<Address>) => kafka.start(done))
       started.push(kafka)
     }
+  }
+
+  private async listenForHttp(): Promise<void> {
+    const { broker, world } = this
+    const { http } = this.config
+    if (broker === null || http === null) return
+    const endpoint = new HttpEndpoint(world, broker)
+    await this.bind('http.listener', http.bind, (done: Done<Address>) => endpoint.start(http.bind, done))
+    this.http = endpoint
   }
 
   /** A port that is taken is told with the key that names it. */

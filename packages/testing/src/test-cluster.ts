@@ -10,6 +10,8 @@ export interface TestClusterOptions {
   readonly nodes?: number
   /** Settings for every node, by Kafka's keys; they replace the defaults of a test cluster. */
   readonly properties?: Readonly<Record<string, string>>
+  /** With an HTTP endpoint for every node: /metrics and /groups. */
+  readonly http?: boolean
   /** Where the nodes' log lines go; kept in memory when absent. */
   readonly log?: (node: number) => Logger
 }
@@ -18,6 +20,8 @@ export interface TestClusterOptions {
 export interface TestCluster extends AsyncDisposable {
   /** `host:port` of every node, for any Kafka client. */
   readonly bootstrap: string[]
+  /** `http://host:port` of every node's HTTP endpoint, if they were asked for. */
+  readonly http: readonly string[]
   /** The cluster's own client; closed with the cluster. */
   readonly client: Client
   readonly network: DirectNetwork
@@ -48,8 +52,13 @@ const READY_TIMEOUT_MS = 20_000
 /** Starts the cluster; resolves when every node serves clients. Dispose it with `await using`. */
 export async function createTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const count = options.nodes ?? 1
-  const ports = await freePorts(count)
-  const configs = ports.map((_, at) => configOf(at + 1, ports, options.properties ?? {}))
+  const free = await freePorts(options.http === true ? 2 * count : count)
+  const ports = free.slice(0, count)
+  const configs = ports.map((_, at) => {
+    const httpPort = free[count + at]
+    const http = httpPort === undefined ? {} : { 'http.listener': `127.0.0.1:${httpPort}` }
+    return configOf(at + 1, ports, { ...http, ...options.properties })
+  })
   const cluster = new InProcessCluster(configs, ports, options)
   try {
     await cluster.startAll()
@@ -87,12 +96,14 @@ function configOf(id: number, ports: readonly number[], properties: Readonly<Rec
 
 class InProcessCluster implements TestCluster {
   readonly bootstrap: string[]
+  readonly http: readonly string[]
   readonly client: Client
   readonly network = new DirectNetwork()
   private readonly members: readonly Member[]
 
   constructor(configs: readonly NodeConfig[], ports: readonly number[], options: TestClusterOptions) {
     this.bootstrap = ports.map((port) => `127.0.0.1:${port}`)
+    this.http = configs.flatMap(({ http }) => (http === null ? [] : [`http://127.0.0.1:${http.bind.port}`]))
     this.client = createClient({ bootstrap: this.bootstrap, clientId: 'test-cluster' })
     this.members = configs.map((config) => ({
       config,

@@ -28,7 +28,7 @@ interface Sources {
   facts(topic: string, partition: number): LogFacts | null
 }
 
-/** A group's lag as it is now: its commits of this moment, held against the logs as they were looked at last. */
+/** A group's lag as it is now: its commits of this moment, held against the logs as they are here, or were at the last survey elsewhere. */
 export function reportOf(group: GroupView, { watched, nowMs, facts }: Sources): GroupLag {
   const owners = ownersOf(group)
   const partitions: PartitionLag[] = []

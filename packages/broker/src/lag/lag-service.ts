@@ -103,7 +103,9 @@ export class LagService implements GroupLags {
       if (topic === null) return null
       const retention = retentions.get(name) ?? this.retentionOf(name)
       retentions.set(name, retention)
-      return { history: this.logs.find(topic, partition)?.history ?? null, retention }
+      const log = this.logs.find(topic, partition)
+      if (log !== null) this.survey.lookHere(log)
+      return { history: log?.history ?? null, retention }
     }
     return reportOf(group, {
       watched: this.groups.get(group.groupId) ?? null,

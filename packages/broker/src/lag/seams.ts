@@ -1,6 +1,6 @@
 import type { GroupMemberView, GroupState, GroupView, LagStatus, Rebalance, RebalanceReason } from '@millrace/groups'
 
-/** How far behind a group is on one partition, as of the last survey and the group's commits now. Null where it is not known. */
+/** How far behind a group is on one partition now; where the log ends is as of the last survey where this broker has no copy. Null where it is not known. */
 export interface PartitionLag {
   readonly topic: string
   readonly partition: number

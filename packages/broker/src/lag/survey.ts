@@ -25,19 +25,23 @@ export class Survey {
     this.told = told
   }
 
+  /** Told at once where this broker knows it. */
+  lookHere({ topicId, partition }: PartitionId): boolean {
+    const { nodeId } = this.host.config
+    const replica = this.host.local(topicId, partition)
+    const bounds = boundsOfLeader(replica) ?? boundsOfFollower(replica, nodeId)
+    if (bounds !== null) this.told({ topicId, partition }, bounds)
+    return bounds !== null
+  }
+
   /** Told at once, or by the leader once `ask` is called, or never. */
-  look({ topicId, partition }: PartitionId): void {
-    const { host } = this
-    const leader = host.image.topics.get(topicId)?.partitions[partition]?.leader ?? -1
-    if (leader === -1) return
-    const replica = host.local(topicId, partition)
-    const own = leader === host.config.nodeId
-    const bounds = own ? boundsOfLeader(replica) : boundsOfFollower(replica, host.config.nodeId)
-    if (bounds !== null) return this.told({ topicId, partition }, bounds)
-    if (own) return
-    const asked = this.remote.get(leader) ?? []
-    if (asked.length < MOST_PARTITIONS) asked.push({ topicId, partition })
-    this.remote.set(leader, asked)
+  look(id: PartitionId): void {
+    const { host, remote } = this
+    const leader = host.image.topics.get(id.topicId)?.partitions[id.partition]?.leader ?? -1
+    if (leader === -1 || this.lookHere(id) || leader === host.config.nodeId) return
+    const asked = remote.get(leader) ?? []
+    if (asked.length < MOST_PARTITIONS) asked.push(id)
+    remote.set(leader, asked)
   }
 
   /** Asks the leaders; `done` is called when all have answered, or took too long. */
