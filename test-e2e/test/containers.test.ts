@@ -22,9 +22,12 @@ function containerOf(node: number): string {
 }
 
 beforeAll(async () => {
-  const ports = await freePorts(3)
+  const [ports, httpPorts] = [await freePorts(3), await freePorts(3)]
   bootstrap = ports.map((port) => `127.0.0.1:${port}`)
-  const variables = Object.fromEntries(ports.map((port, at) => [`MILLRACE_PORT_${at + 1}`, String(port)]))
+  const variables = Object.fromEntries([
+    ...ports.map((port, at) => [`MILLRACE_PORT_${at + 1}`, String(port)]),
+    ...httpPorts.map((port, at) => [`MILLRACE_HTTP_${at + 1}`, String(port)]),
+  ])
   environment = await new DockerComposeEnvironment(deploy, 'compose.yaml')
     .withProjectName(`millrace-e2e-${process.pid}`)
     .withEnvironment(variables)

@@ -143,7 +143,7 @@ function addConsume(program: Command): void {
 }
 
 function addGroup(program: Command): void {
-  const group = program.command('group').description('list, describe, reset and delete consumer groups')
+  const group = program.command('group').description('list, describe, watch, reset and delete consumer groups')
   withCluster(group.command('list'))
     .description('list the groups of consumers')
     .option('--state [states]', 'with their states; stable,empty: those only')
@@ -160,7 +160,21 @@ function addGroup(program: Command): void {
   withCluster(group.command('delete <groups...>'))
     .description('delete groups without members, with their offsets')
     .action(async (groups, options) => (await import('./commands/group.ts')).deleteGroups(groups, options))
+  addGroupLag(group)
   addGroupReset(group)
+}
+
+function addGroupLag(group: Command): void {
+  const load = () => import('./commands/group-lag.ts')
+  const http = ['--http <host:port,...>', 'HTTP endpoints of nodes, instead of those that the brokers tell of'] as const
+  withCluster(group.command('lag [groups...]'))
+    .description('show how far groups are behind, in records and time, and when retention overtakes them')
+    .option(...http)
+    .action(async (groups, options) => (await load()).groupLag(groups, options))
+  withCluster(group.command('rebalances <group>'))
+    .description('show why a group rebalanced lately, how long it took, and what moved')
+    .option(...http)
+    .action(async (name, options) => (await load()).groupRebalances(name, options))
 }
 
 function addGroupReset(group: Command): void {

@@ -25,10 +25,20 @@ export interface DevOptions {
 }
 
 const PEER_PORT_DISTANCE = 10_000
+const HTTP_PORT_DISTANCE = 20_000
 
 /** The port on which nodes talk to each other, beside a node's client port. */
 export function peerPort(port: number): number {
-  return port + PEER_PORT_DISTANCE <= 65_535 ? port + PEER_PORT_DISTANCE : port - PEER_PORT_DISTANCE
+  return beside(port, PEER_PORT_DISTANCE)
+}
+
+/** The port of a node's HTTP endpoint. */
+export function httpPort(port: number): number {
+  return beside(port, HTTP_PORT_DISTANCE)
+}
+
+function beside(port: number, distance: number): number {
+  return port + distance <= 65_535 ? port + distance : port - distance
 }
 
 /** A cluster that `millrace dev` runs. */
@@ -53,6 +63,7 @@ function properties(id: number, ports: readonly number[], folder: string): strin
     `controller.quorum.voters=${voters}`,
     `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${peerPort(port)}`,
     `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    `http.listener=127.0.0.1:${httpPort(port)}`,
     'controller.listener.names=CONTROLLER',
     'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     `log.dirs=${folder}`,

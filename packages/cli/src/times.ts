@@ -19,3 +19,23 @@ export function isoDuration(text: string): number {
     .map((part) => Number(part ?? 0))
   return Math.round((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000)
 }
+
+const UNITS = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'm'],
+  [1, 's'],
+] as const
+
+/** Seconds for people: `0s`, `120ms`, `12.3s`, `3m 20s`, `2d 5h`; a dash where they are not known. */
+export function durationText(seconds: number | null): string {
+  if (seconds === null) return '-'
+  if (seconds > 0 && seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))}ms`
+  if (seconds < 60) return `${Math.round(seconds * 10) / 10}s`
+  const whole = Math.round(seconds)
+  const at = UNITS.findIndex(([unit]) => whole >= unit)
+  const [large, name] = UNITS[at] as (typeof UNITS)[number]
+  const [small, smaller] = UNITS[at + 1] as (typeof UNITS)[number]
+  const rest = Math.floor((whole % large) / small)
+  return `${Math.floor(whole / large)}${name}${rest === 0 ? '' : ` ${rest}${smaller}`}`
+}

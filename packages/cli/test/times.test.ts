@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isoDuration, isoTime } from '../src/times.ts'
+import { durationText, isoDuration, isoTime } from '../src/times.ts'
 
 describe('times', () => {
   it.each([
@@ -26,4 +26,16 @@ describe('times', () => {
   it.each(['', 'P', 'PT', 'P1DT', '1h', 'P1H', 'PT-1H', 'P1Y'])('%j is no duration', (text) =>
     expect(isoDuration(text)).toBeNaN(),
   )
+
+  it.each([
+    [null, '-'],
+    [0, '0s'],
+    [0.0001, '1ms'],
+    [0.25, '250ms'],
+    [12.34, '12.3s'],
+    [60, '1m'],
+    [200, '3m 20s'],
+    [3_600, '1h'],
+    [93_784, '1d 2h'],
+  ])('%s seconds are %s', (seconds, text) => expect(durationText(seconds)).toBe(text))
 })

@@ -7,6 +7,8 @@ import {
   DeleteTopicsApi,
   DescribeClusterApi,
   DescribeConfigsApi,
+  type DescribeConfigsRequest,
+  type DescribeConfigsResponse,
   IncrementalAlterConfigsApi,
 } from '@millrace/protocol'
 import type { Cluster, TopicMetadata } from './cluster.ts'
@@ -65,6 +67,7 @@ export interface ChangeOptions {
 
 const SOURCES: readonly ConfigSource[] = ['other', 'topic', 'dynamic-broker', 'dynamic-default', 'static', 'default']
 const TOPIC = 2
+const BROKER = 4
 const SET = 0
 const DELETE = 1
 /** How long a creation waits for the brokers to tell of the topic, after the controller has. */
@@ -155,18 +158,22 @@ export class Admin {
 
   /** All settings of a topic with where their values come from. */
   async topicConfigs(name: string): Promise<readonly ConfigEntry[]> {
-    const resources = [{ resourceType: TOPIC, resourceName: name, configurationKeys: null }]
-    const request = { resources, includeSynonyms: false, includeDocumentation: true }
     return this.retrying(`configuration of topic ${name}`, async () => {
+      const request = configsRequest(TOPIC, name)
       const { results } = await this.cluster.sendToAny(DescribeConfigsApi, request, { pool: this.pool })
       refuseFinally(results[0], `topic ${name}`)
-      return (results[0]?.configs ?? []).map((entry) => ({
-        name: entry.name,
-        value: entry.value,
-        source: SOURCES[entry.configSource] ?? 'other',
-        readOnly: entry.readOnly,
-        documentation: entry.documentation,
-      }))
+      return configEntries(results[0])
+    })
+  }
+
+  /** All settings of a broker, told by that broker itself. */
+  async brokerConfigs(id: number): Promise<readonly ConfigEntry[]> {
+    return this.retrying(`configuration of broker ${id}`, async () => {
+      await this.cluster.refreshBrokers()
+      const connection = await this.cluster.broker(this.pool, id)
+      const { results } = await connection.send(DescribeConfigsApi, configsRequest(BROKER, String(id)))
+      refuseFinally(results[0], `broker ${id}`)
+      return configEntries(results[0])
     })
   }
 
@@ -345,3 +352,18 @@ export class Admin {
 
 /** How much later than the controller's own wait an answer may come. */
 const ANSWER_SLACK_MS = 5_000
+
+function configsRequest(resourceType: number, resourceName: string): DescribeConfigsRequest {
+  const resources = [{ resourceType, resourceName, configurationKeys: null }]
+  return { resources, includeSynonyms: false, includeDocumentation: true }
+}
+
+function configEntries(result: DescribeConfigsResponse['results'][number] | undefined): readonly ConfigEntry[] {
+  return (result?.configs ?? []).map(({ name, value, configSource, readOnly, documentation }) => ({
+    name,
+    value,
+    source: SOURCES[configSource] ?? 'other',
+    readOnly,
+    documentation,
+  }))
+}

@@ -1,7 +1,7 @@
 import { MillraceError } from '@millrace/base'
 import { createClient } from '@millrace/client'
 import { createServer } from 'node:net'
-import { type DevCluster, type DevOptions, peerPort, startInProcess, startProcesses } from '../dev-cluster.ts'
+import { type DevCluster, type DevOptions, httpPort, peerPort, startInProcess, startProcesses } from '../dev-cluster.ts'
 import { box, printJson } from '../output.ts'
 
 /** A cluster for development: one node in this process, or several processes; ready when the first topic can be read. */
@@ -15,7 +15,7 @@ export async function dev(options: DevOptions): Promise<void> {
       fix: 'Choose a port from 1 to 65535 with --port.',
     })
   const ports = Array.from({ length: options.nodes }, (_, at) => options.port + at)
-  for (const port of ports.flatMap((port) => [port, peerPort(port)])) await checkFree(port)
+  for (const port of ports.flatMap((port) => [port, peerPort(port), httpPort(port)])) await checkFree(port)
   const started = performance.now()
   const cluster =
     options.nodes === 1 ? await startInProcess(options, ports[0] as number) : await startProcesses(options, ports)
@@ -66,6 +66,7 @@ function announce(
     return printJson({
       ready: true,
       bootstrap,
+      http: ports.map((port) => `http://127.0.0.1:${httpPort(port)}`),
       nodes: options.nodes,
       data: cluster.folder,
       persistent: cluster.persistent,
@@ -88,6 +89,7 @@ function announce(
     `produce    ${run} produce ${options.topic}${at} --value "hello"`,
     `consume    ${run} consume ${options.topic}${at}`,
     `or         kcat -C -b 127.0.0.1:${options.port} -t ${options.topic} -e`,
+    `watch      http://127.0.0.1:${httpPort(options.port)}/groups and /metrics`,
     'stop       Ctrl-C',
   ]
   process.stdout.write(`${box(lines)}\n`)
