@@ -19,6 +19,8 @@ const COMMANDS = {
   'e2e:containers': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.config.ts'],
   'e2e:processes': ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test-e2e/vitest.processes.config.ts'],
   'e2e:failover': ['test-e2e/src/failover.ts'],
+  'e2e:rebalance': ['test-e2e/src/rebalance.ts'],
+  'e2e:rolling': ['test-e2e/src/rolling.ts'],
   conformance: ['test-e2e/conformance/main.ts'],
   sim: ['packages/sim/src/cli.ts'],
   'sim:planted': ['packages/sim/src/planted/cli.ts'],

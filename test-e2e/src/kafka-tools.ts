@@ -28,7 +28,8 @@ export interface ToolRun {
   readonly err: string
 }
 
-const libs = process.env['KAFKA_LIBS'] ?? ''
+/** The folder of Kafka's jars; empty where it was not named. */
+export const libs = process.env['KAFKA_LIBS'] ?? ''
 
 /** Whether there are Java and Kafka's jars. */
 export const hasKafka = libs !== '' && existsSync(libs) && spawnSync('java', ['-version']).status === 0

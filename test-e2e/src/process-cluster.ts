@@ -6,13 +6,11 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { createClient } from '@millrace/client'
 import { freePorts } from '@millrace/testing'
+import { MILLRACE, type NodeProgram } from './node-program.ts'
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-/** The command line's entry. */
-export const MAIN = join(root, 'packages/cli/src/main.js')
+export { MAIN } from './node-program.ts'
 
 /** What a node wrote to standard output: one JSON object a line. */
 export interface LogLine {
@@ -35,10 +33,12 @@ export class NodeProcess {
   readonly errorFile: string
   /** `log.dirs`. */
   readonly data: string
+  readonly program: NodeProgram
   private child: ChildProcess | null = null
 
-  constructor(id: number, ports: { port: number; peerPort: number }, folder: string) {
+  constructor(id: number, ports: { port: number; peerPort: number }, folder: string, program = MILLRACE) {
     this.id = id
+    this.program = program
     this.port = ports.port
     this.peerPort = ports.peerPort
     this.configFile = join(folder, `n${id}.properties`)
@@ -65,8 +65,9 @@ export class NodeProcess {
     // Files, not pipes: what a process wrote before it was killed is there, and a paused test cannot hold it up.
     const out = openSync(this.logFile, 'a')
     const err = openSync(this.errorFile, 'a')
+    const [command, ...args] = this.program.command(this.configFile)
     // The channel ends a node that this process left behind.
-    this.child = spawn(process.execPath, [MAIN, 'server', '--config', this.configFile], {
+    this.child = spawn(command, args, {
       stdio: ['ignore', out, err, 'ipc'],
     })
     this.child.channel?.unref()
@@ -154,13 +155,13 @@ export class ProcessCluster {
   }
 
   /** Writes the properties files, with `lines` after the usual ones, and starts nothing. */
-  static async prepare(count = 3, lines: readonly string[] = []): Promise<ProcessCluster> {
+  static async prepare(count = 3, lines: readonly string[] = [], program = MILLRACE): Promise<ProcessCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
     const ports = await freePorts(count * 2)
-    const nodes = Array.from(
-      { length: count },
-      (_, at) => new NodeProcess(at + 1, { port: ports[at] as number, peerPort: ports[count + at] as number }, folder),
-    )
+    const nodes = Array.from({ length: count }, (_, at) => {
+      const own = { port: ports[at] as number, peerPort: ports[count + at] as number }
+      return new NodeProcess(at + 1, own, folder, program)
+    })
     const voters = nodes.map(({ id, peerPort }) => `${id}@127.0.0.1:${peerPort}`).join(',')
     for (const node of nodes) {
       mkdirSync(dirname(node.data))
@@ -173,15 +174,17 @@ export class ProcessCluster {
         'controller.listener.names=CONTROLLER',
         'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
         `log.dirs=${node.data}`,
+        ...program.lines,
         ...lines,
       ]
       writeFileSync(node.configFile, `${own.join('\n')}\n`)
+      program.prepare(node.configFile)
     }
     return new ProcessCluster(folder, nodes)
   }
 
-  static async start(count = 3, lines: readonly string[] = []): Promise<ProcessCluster> {
-    const cluster = await ProcessCluster.prepare(count, lines)
+  static async start(count = 3, lines: readonly string[] = [], program = MILLRACE): Promise<ProcessCluster> {
+    const cluster = await ProcessCluster.prepare(count, lines, program)
     await cluster.startAll()
     return cluster
   }
