@@ -51,6 +51,7 @@ describe.each(['kafkajs', 'platformatic'] as const)('a group of %s consumers whi
     node.start()
     await node.listening()
     await stage.settled()
+    expect(stage.crowd.failures()).toEqual([])
   })
 
   it('has read exactly what was written, and committed it', async () => {

@@ -17,8 +17,8 @@ export class Member {
   readonly readings: ReadingsFile
   /** Of the wall clock. */
   readonly startedMs = Date.now()
-  /** What it says that it has, at the last time it said so. */
-  assigned: readonly number[] = []
+  /** Why its client ended a stream, each time. */
+  readonly reopened: string[] = []
   /** Why its client gave up. */
   failure: string | null = null
   private readonly child: ChildProcess
@@ -31,7 +31,7 @@ export class Member {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     this.child.on('message', (report: MemberReport) => {
-      if (report.kind === 'assigned') this.assigned = report.partitions
+      if (report.kind === 'reopened') this.reopened.push(report.error)
       else if (report.kind === 'failed') this.failure ??= report.error
     })
     this.child.on('error', (error) => (this.failure ??= error.message))

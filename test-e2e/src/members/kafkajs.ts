@@ -4,7 +4,7 @@ import { CLASSIC_TIMES, FETCH_WAIT_MS, type Join } from './member.ts'
 const { Kafka, logLevel } = kafkajs
 
 /** kafkajs as applications use it: message by message; it commits after each batch. */
-export const joinByKafkaJs: Join = async ({ bootstrap, group, topic, clientId }, { read, tell, failed }) => {
+export const joinByKafkaJs: Join = async ({ bootstrap, group, topic, clientId }, { read, failed }) => {
   const retry = { initialRetryTime: 50, maxRetryTime: 500, retries: 1_000 }
   const kafka = new Kafka({
     brokers: [...bootstrap],
@@ -14,9 +14,6 @@ export const joinByKafkaJs: Join = async ({ bootstrap, group, topic, clientId },
     retry,
   })
   const consumer = kafka.consumer({ groupId: group, ...CLASSIC_TIMES, maxWaitTimeInMs: FETCH_WAIT_MS, retry })
-  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
-    tell({ kind: 'assigned', partitions: payload.memberAssignment[topic] ?? [], atMs: Date.now() }),
-  )
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (!payload.restart) failed(payload.error)
   })

@@ -16,7 +16,8 @@ export interface MemberOptions {
 /** What a member tells whoever started it. */
 export type MemberReport =
   | { readonly kind: 'started' }
-  | { readonly kind: 'assigned'; readonly partitions: readonly number[]; readonly atMs: number }
+  /** The client ended its stream, and the application opened another. */
+  | { readonly kind: 'reopened'; readonly error: string }
   /** The client gave up, or threw where it should not. */
   | { readonly kind: 'failed'; readonly error: string }
 

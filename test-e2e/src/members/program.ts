@@ -13,8 +13,15 @@ function tell(report: MemberReport): void {
 }
 
 function failed(error: unknown): void {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  tell({ kind: 'failed', error: stack ?? message })
+  tell({ kind: 'failed', error: describe(error) })
+}
+
+/** With the causes and the lists in which clients hide what the broker said. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause, errors = [] } = error as { readonly cause?: unknown; readonly errors?: readonly unknown[] }
+  const inner = [...errors, ...(cause === undefined ? [] : [cause])].map(describe)
+  return [error.message, ...inner].join(': ')
 }
 
 process.on('disconnect', () => process.exit(0))

@@ -21,6 +21,8 @@ export interface StageOptions {
 
 /** What a run came to. */
 export interface Outcome extends Verdict {
+  /** How often clients ended a stream and applications opened another. */
+  readonly reopened: number
   readonly good: boolean
   /** Everything that must not be, in words. */
   readonly trouble: readonly string[]
@@ -133,7 +135,8 @@ export class GroupStage {
       const some = resets.slice(0, 10).map(({ partition, offset }) => `${partition}:${offset}`)
       trouble.push(`${resets.length} records were read long after they were committed: ${some.join(', ')}`)
     }
-    return { ...verdict, good: trouble.length === 0, trouble }
+    const reopened = this.crowd.members.reduce((sum, member) => sum + member.reopened.length, 0)
+    return { ...verdict, reopened, good: trouble.length === 0, trouble }
   }
 
   /** Ends what may still run. */
@@ -184,6 +187,9 @@ export function outcomeLines(outcome: Outcome): string[] {
     `read         ${outcome.read}`,
     `skipped      ${outcome.skipped.length + outcome.missing.length}`,
     `read again   ${outcome.repeated}, at most ${outcome.oldestRepeatMs} ms after the first time`,
+    ...(outcome.reopened > 0
+      ? [`streams      that the client ended and the application opened anew: ${outcome.reopened}`]
+      : []),
     ...outcome.trouble.map((trouble) => `WRONG        ${trouble}`),
   ]
 }
