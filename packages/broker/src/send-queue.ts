@@ -144,7 +144,8 @@ export class SendQueue {
       return null
     }
     session.reading = true
-    const slice = log.read(session.next, SHARE_BYTES, log.endOffset, (error, late) => {
+    // A follower would store what rotted here, or refuse it for ever.
+    const slice = log.readProven(session.next, SHARE_BYTES, log.endOffset, (error, late) => {
       session.reading = false
       this.release(SHARE_BYTES, true)
       if (session.ended) return

@@ -20,7 +20,8 @@ class Partition {
     endOffset: 0,
     logStart: 0,
     peek: (from: number, maxBytes: number) => (from < this.cachedFrom ? null : this.slice(from, maxBytes)),
-    read: (from: number, maxBytes: number, _below: number, done: Done<LogSlice>) => this.read(from, maxBytes, done),
+    readProven: (from: number, maxBytes: number, _below: number, done: Done<LogSlice>) =>
+      this.read(from, maxBytes, done),
   }
   /** Reads from disk are answered at once. */
   prompt = true
@@ -313,8 +314,8 @@ describe('what a follower is sent', () => {
     const partition = new Partition()
     partition.append(5, 1000)
     partition.evict()
-    const read = partition.log.read
-    partition.log.read = (_from, _max, _below, done) => {
+    const read = partition.log.readProven
+    partition.log.readProven = (_from, _max, _below, done) => {
       partition.late.push(() => done({ code: 'EIO' } as never, undefined as never))
       return null
     }
@@ -322,7 +323,7 @@ describe('what a follower is sent', () => {
     queue.add(one)
     drain()
     for (const answer of partition.late.splice(0)) answer()
-    partition.log.read = read
+    partition.log.readProven = read
     expect(drain().sent.size).toBe(0)
     for (const timer of timers.splice(0)) timer()
     expect(drain().sent.get(1)).toEqual(upTo(5))

@@ -1,5 +1,15 @@
 import { type Done, IoError } from '@millrace/base'
-import { BATCH_HEADER_BYTES, baseOffset, batchBytes, isGap, lastOffset, nextOffset, restOfGap } from '@millrace/records'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffset,
+  batchBytes,
+  crcMatches,
+  isGap,
+  lastOffset,
+  leaderEpoch,
+  nextOffset,
+  restOfGap,
+} from '@millrace/records'
 import { headerProblem } from './batch-walk.ts'
 import type { SegmentedLog } from './partition-log.ts'
 import { OWN_MEMORY } from './read-memory.ts'
@@ -22,12 +32,18 @@ interface Place {
   readonly position: number
 }
 
-interface ReadRequest {
+/** What is read, and for whom. */
+export interface LogRead {
   readonly from: number
   readonly maxBytes: number
   readonly below: number
   readonly done: Done<LogSlice>
   readonly memory: ReadMemory
+  /** Batches from disk are held against their CRC and their epochs. */
+  readonly proven: boolean
+}
+
+interface ReadRequest extends LogRead {
   /** What was taken of it: a read that begins again uses it again. */
   into: Uint8Array
   attempts: number
@@ -69,9 +85,9 @@ export class LogReads {
     this.nextPlace = 0
   }
 
-  // oxlint-disable-next-line max-params -- the seam's signature.
-  read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory = OWN_MEMORY): LogSlice | null {
+  read(asked: LogRead): LogSlice | null {
     const { log } = this
+    const { from, maxBytes, below, done, memory } = asked
     const limit = Math.min(below, log.endOffset)
     const refused = this.refusal(from)
     if (refused !== null) {
@@ -82,7 +98,7 @@ export class LogReads {
     const atMost = Math.min(maxBytes, MAX_READ_BYTES)
     const cached = log.tail.read(from, atMost, limit, memory)
     if (cached !== null) return cached
-    this.start({ from, maxBytes: atMost, below: limit, done, memory, into: NO_BYTES, attempts: MAX_ATTEMPTS })
+    this.start({ ...asked, maxBytes: atMost, below: limit, into: NO_BYTES, attempts: MAX_ATTEMPTS })
     return null
   }
 
@@ -161,7 +177,7 @@ export class LogReads {
     const { log } = this
     // What was read may have been cut and written over meanwhile.
     if (window.generation !== log.generation || window.segment.removed) return this.start(request)
-    const found = findBatches(bytes, window, request)
+    const found = this.proven(findBatches(bytes, window, request), bytes, { request, window })
     switch (found.kind) {
       case 'slice':
         this.remember(found.nextOffset, window.segment, window.position + found.to)
@@ -178,6 +194,18 @@ export class LogReads {
         log.quarantine(`${window.segment.logPath}: ${found.detail}, at byte ${found.position}`)
         return this.start(request)
     }
+  }
+
+  /** What was found, if the bytes say what was written. */
+  private proven(found: Found, bytes: Uint8Array, of: { request: ReadRequest; window: Window }): Found {
+    if (found.kind !== 'slice' || !of.request.proven) return found
+    let next = baseOffset(bytes, found.from)
+    for (let at = found.from; at < found.to; at += batchBytes(bytes, at)) {
+      const detail = contradiction(bytes, at, next, this.log)
+      if (detail !== null) return { kind: 'damage', position: of.window.position + at, detail }
+      next = nextOffset(bytes, at)
+    }
+    return found
   }
 
   private nextSegment(request: ReadRequest, segment: Segment): void {
@@ -257,6 +285,15 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
     to += more
   }
   return { kind: 'slice', from: at, to, nextOffset: next }
+}
+
+/** In what a batch contradicts its place or itself; its offset and its epoch are outside of what its CRC covers. */
+function contradiction(bytes: Uint8Array, at: number, due: number, { epochs }: SegmentedLog): string | null {
+  if (baseOffset(bytes, at) !== due) return `offset ${baseOffset(bytes, at)} where ${due} was due`
+  if (!crcMatches(bytes, at)) return 'a batch does not match its CRC'
+  const wrote = epochs.epochAt(nextOffset(bytes, at) - 1)
+  const epoch = leaderEpoch(bytes, at)
+  return wrote === -1 || wrote === epoch ? null : `a batch of epoch ${epoch} where epoch ${wrote} wrote`
 }
 
 function sliceOf(

@@ -3,6 +3,7 @@ import type { EpochHistory } from './epoch-history.ts'
 import { journalKey } from './journal-format.ts'
 import { LogCuts } from './log-cuts.ts'
 import { LogReads } from './log-reads.ts'
+import { OWN_MEMORY } from './read-memory.ts'
 import { LogSearch } from './log-search.ts'
 import type { LogServices } from './log-services.ts'
 import { LogSync } from './log-sync.ts'
@@ -183,7 +184,11 @@ export class SegmentedLog implements PartitionLog {
 
   // oxlint-disable-next-line max-params -- the seam's signature.
   read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory?: ReadMemory): LogSlice | null {
-    return this.reads.read(from, maxBytes, below, done, memory)
+    return this.reads.read({ from, maxBytes, below, done, proven: false, memory: memory ?? OWN_MEMORY })
+  }
+
+  readProven(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null {
+    return this.reads.read({ from, maxBytes, below, done, proven: true, memory: OWN_MEMORY })
   }
 
   peek(from: number, maxBytes: number, below: number): LogSlice | null {

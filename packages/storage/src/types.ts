@@ -141,6 +141,11 @@ export interface PartitionLog {
   // oxlint-disable-next-line max-params -- what, how much, up to where, where to, for whom.
   read(from: number, maxBytes: number, below: number, done: Done<LogSlice>, memory?: ReadMemory): LogSlice | null
   /**
+   * The same for a reader that stores what it gets: batches from disk are held against their CRC and against the epochs that wrote here. Where they
+   * contradict those the log is quarantined, and the read fails.
+   */
+  readProven(from: number, maxBytes: number, below: number, done: Done<LogSlice>): LogSlice | null
+  /**
    * The same from the tail cache alone, without a copy: the parts lie in the cache's own memory and are good until anything is appended
    * to any log of the directory. Null where the cache does not hold `from`, or the log is not to be read.
    */

@@ -211,6 +211,21 @@ describe('a read that fails', () => {
     expect(() => log.append([batchAt({ at: 10 })], 0)).toThrow('quarantined')
   })
 
+  it.each([
+    ['a flipped bit of a record', 100, 'does not match its CRC'],
+    ['another epoch', 12, 'where epoch 0 wrote'],
+    ['another offset', 7, 'where 2 was due'],
+  ])('for somebody who stores it fails on %s, and quarantines the log', (_, at, problem) => {
+    const { world, log } = fresh()
+    filler(log, 5)
+    const { content } = world.disk.file('/data/topic-0/00000000000000000000.log')
+    const second = batchAt({ at: 0, records: 2, bytes: 300 }).length
+    content[second + at]! ^= 0x04
+    const proven = (from: number): LogSlice => world.ask<LogSlice>((done) => log.readProven(from, 1 << 20, 100, done))
+    expect(() => proven(0)).toThrow('quarantined')
+    expect(log.quarantined).toContain(problem)
+  })
+
   it('because its index leads it to rot, which an index that is made anew meets again, quarantines the log', () => {
     const { world, directory, log } = fresh()
     filler(log, 40)
