@@ -2,7 +2,7 @@ import { SeededRandom } from '@millrace/host'
 import type { DiskFaults, NetworkFaults } from '../seams.ts'
 import { type Act, ACT_KINDS, type ActKind, hostOf } from './act.ts'
 import { Draw } from './draw.ts'
-import { drawTape } from './tape.ts'
+import { drawTape, type TapeShape } from './tape.ts'
 
 /** One node of a plan. */
 export interface NodePlan {
@@ -67,6 +67,8 @@ export const CALM_DISK: DiskFaults = {
 }
 
 const S = 1_000_000
+const LAYERED_PERCENT = 10
+const LAYERS = 3
 
 /** Draws a run from its seed. */
 export function drawPlan(seed: number): Plan {
@@ -92,9 +94,16 @@ export function drawPlan(seed: number): Plan {
     network: faultless ? CALM_NETWORK : drawNetwork(rates),
     disk: faultless ? CALM_DISK : drawDisk(rates),
     horizonUs,
-    acts: faultless ? [] : drawTape(new Draw(random.fork('acts')), shape),
+    acts: faultless ? [] : drawActs(random, shape),
     lost: faultless ? [] : drawLost(rates, nodes),
   }
+}
+
+/** In some runs several tapes lie over each other: what each of them alone is healed from before the next fault comes then coincides. */
+function drawActs(random: SeededRandom, shape: TapeShape): readonly Act[] {
+  const layers = new Draw(random.fork('layers')).chance(LAYERED_PERCENT) ? LAYERS : 1
+  const tapes = Array.from({ length: layers }, () => drawTape(new Draw(random.fork('acts')), shape))
+  return tapes.flat().sort((a, b) => a.atUs - b.atUs)
 }
 
 /** In the page cache alone, what was acknowledged does not survive the power: that was not promised. */

@@ -39,6 +39,13 @@ describe('a plan', () => {
     expect(plans.filter(({ acts }) => acts.length === 0).length).toBeGreaterThan(5)
   })
 
+  it('lays tapes over each other in some runs: more faults a second than one tape has', () => {
+    const rates = plans.map(({ acts, horizonUs }) => (acts.length / horizonUs) * 1e6)
+    const crowded = rates.filter((rate) => rate > 0.75).length
+    expect(crowded).toBeGreaterThan(5)
+    expect(crowded).toBeLessThan(30)
+  })
+
   it('cuts no power where the page cache is all that was promised', () => {
     const unsynced = plans.filter(({ properties }) => properties['flush.mode'] === 'pagecache')
     expect(unsynced.length).toBeGreaterThan(10)
