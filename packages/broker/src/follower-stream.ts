@@ -175,7 +175,7 @@ export class FollowerStream {
       frame = LeaderFrame.decode(bytes)
     } catch (error) {
       if (!(error instanceof RpcDecodeError)) throw error
-      return this.violated({ error }, 'leader sent a frame that is none')
+      return this.violated(error)
     }
     for (const { session, code } of frame.refused) this.deliver({ kind: 'refused', session, code })
     for (const { session, epoch, endOffset } of frame.diverging)
@@ -187,10 +187,7 @@ export class FollowerStream {
     for (const append of frame.append) {
       const session = this.sessions.get(append.session)
       const problem = session === undefined ? null : this.append(session, append)
-      if (session === undefined || problem === null) continue
-      const { topic, partition } = session.replica
-      const fields = { topic, partition, epoch: session.leaderEpoch, problem }
-      return this.violated(fields, 'leader sent batches that cannot be appended')
+      if (session !== undefined && problem !== null) this.reject(session, problem)
     }
     for (const { session, highWatermark, logStart } of frame.progress)
       this.deliver({ kind: 'progress', session, highWatermark, logStart })
@@ -231,8 +228,18 @@ export class FollowerStream {
     this.acks.delete(session)
   }
 
-  private violated(fields: Readonly<Record<string, unknown>>, event: string): void {
-    this.log.error(fields, event)
+  /** Nothing of a session that sent bad batches is taken any more. The other partitions of the stream go on. */
+  private reject(session: Session, problem: string): void {
+    const { replica, session: number, leaderEpoch: epoch } = session
+    const { topic, partition } = replica
+    this.log.error({ topic, partition, epoch, problem }, 'leader sent batches that cannot be appended')
+    this.unfollow(replica, number)
+    this.wake()
+    replica.fromLeader(this.leaderId, { kind: 'refused', session: number, code: 'retry' })
+  }
+
+  private violated(error: RpcDecodeError): void {
+    this.log.error({ error }, 'leader sent a frame that is none')
     this.hangUp('protocol violation')
     this.later()
   }

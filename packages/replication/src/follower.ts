@@ -119,7 +119,6 @@ export class Follower {
 
   private accepted(message: { readonly highWatermark: number; readonly logStart: number }): void {
     this.phase = 'accepted'
-    this.backoff.succeeded()
     // What was committed before an unclean election is what its leader says.
     if (this.uncleanlyElected) this.replica.log.lowerHighWatermark(message.highWatermark)
     this.heed(message.highWatermark, message.logStart)
@@ -181,6 +180,8 @@ export class Follower {
       else this.follow()
       return
     }
+    // A session alone proves little: what the leader sends in it may be refused each time.
+    this.backoff.succeeded()
     log.extend(header.endOffset)
     this.lastEpoch = header.lastEpoch
     this.heed(header.highWatermark, header.logStart)
