@@ -16,6 +16,7 @@ const CLASSES = {
   'leader-election': `${TOOLS}.LeaderElectionCommand`,
   'log-dirs': `${TOOLS}.LogDirsCommand`,
   'metadata-quorum': `${TOOLS}.MetadataQuorumCommand`,
+  'reassign-partitions': `${TOOLS}.reassign.ReassignPartitionsCommand`,
   storage: 'kafka.tools.StorageTool',
   topics: `${TOOLS}.TopicCommand`,
 } as const
