@@ -21,6 +21,7 @@ const COMMANDS = {
   'e2e:failover': ['test-e2e/src/failover.ts'],
   'e2e:rebalance': ['test-e2e/src/rebalance.ts'],
   'e2e:rolling': ['test-e2e/src/rolling.ts'],
+  'e2e:groups': ['test-e2e/src/many-groups.ts'],
   conformance: ['test-e2e/conformance/main.ts'],
   sim: ['packages/sim/src/cli.ts'],
   'sim:planted': ['packages/sim/src/planted/cli.ts'],

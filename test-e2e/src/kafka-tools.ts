@@ -29,8 +29,7 @@ export interface ToolRun {
   readonly err: string
 }
 
-/** The folder of Kafka's jars; empty where it was not named. */
-export const libs = process.env['KAFKA_LIBS'] ?? ''
+const libs = process.env['KAFKA_LIBS'] ?? ''
 
 /** Whether there are Java and Kafka's jars. */
 export const hasKafka = libs !== '' && existsSync(libs) && spawnSync('java', ['-version']).status === 0

@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { hasKafka, libs } from './kafka-tools.ts'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** The command line's entry. */
@@ -33,7 +32,8 @@ const LOG4J = `Configuration:
 
 /** Apache Kafka, from the jars in the folder that KAFKA_LIBS names. Throws without them. */
 export function apacheKafka(): NodeProgram {
-  if (!hasKafka) throw new Error('Apache Kafka needs Java and KAFKA_LIBS=<folder of its jars>')
+  const libs = process.env['KAFKA_LIBS'] ?? ''
+  if (libs === '') throw new Error('Apache Kafka needs Java and KAFKA_LIBS=<folder of its jars>')
   const classes = ['-cp', `${libs}/*`]
   return {
     lines: ['inter.broker.listener.name=PLAINTEXT'],
