@@ -147,6 +147,8 @@ class Reader {
     if (nodeId === null || peer === null) return null
     const metadataDir = this.set.get('metadata.log.dir')?.value ?? logDirs[0] ?? ''
     const properties = new Map([...this.set].map(([key, entry]) => [key, entry.value]))
+    // As in Kafka, the node's number can be read under its old name, too.
+    properties.set('broker.id', String(nodeId))
     return {
       nodeId,
       ...roles,

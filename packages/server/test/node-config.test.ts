@@ -54,6 +54,7 @@ describe('a node configuration', () => {
       },
     ])
     expect(config?.voters.map(({ id }) => id)).toEqual([1, 2, 3])
+    expect(['node.id', 'broker.id'].map((name) => config?.properties.get(name))).toEqual(['1', '1'])
   })
 
   it('tells the keys that have no effect here', () => {

@@ -20,6 +20,8 @@ export class ProgramMember {
   private readonly output: MemberOutput
   private printed: Buffer = Buffer.alloc(0)
   private errors = ''
+  /** Of standard error, the line that is not whole yet. */
+  private line = ''
   private assigned: readonly number[] | null
 
   constructor(program: Program, output: MemberOutput) {
@@ -56,6 +58,9 @@ export class ProgramMember {
 
   private said(text: string): void {
     this.errors = `${this.errors}${text}`.slice(-4000)
-    for (const line of text.split('\n')) this.assigned = this.output.assigned?.(line) ?? this.assigned
+    // Programs print a line piece by piece.
+    const lines = `${this.line}${text}`.split('\n')
+    this.line = lines.pop() ?? ''
+    for (const line of lines) this.assigned = this.output.assigned?.(line) ?? this.assigned
   }
 }

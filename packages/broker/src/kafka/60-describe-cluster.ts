@@ -10,7 +10,7 @@ const CONTROLLERS = 2
 
 /**
  * The brokers of the cluster, as the clients of one listener reach them; fenced ones only when asked for (version 2). Clients never talk to
- * controllers, so endpoint type 2 is at the wrong door.
+ * controllers, so endpoint type 2, which is what `--bootstrap-controller` asks for, is at the wrong door.
  */
 export function describeClusterHandler(services: Services): Handler<DescribeClusterRequest, DescribeClusterResponse> {
   return {
@@ -33,7 +33,7 @@ function refused(
   return {
     throttleTimeMs: 0,
     errorCode,
-    errorMessage: 'this is a broker: ask for endpoint type 1',
+    errorMessage: 'clients reach the controller through any broker: use bootstrap servers, not bootstrap controllers',
     endpointType,
     clusterId: broker.image.clusterId ?? '',
     controllerId: -1,

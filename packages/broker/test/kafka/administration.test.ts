@@ -188,7 +188,10 @@ describe('DescribeCluster', () => {
   })
 
   test('of controllers is at the wrong door', () => {
-    expect(ask(harness(), 1, { endpointType: 2 }).errorCode).toBe(ErrorCode.MISMATCHED_ENDPOINT_TYPE)
+    expect(ask(harness(), 1, { endpointType: 2 })).toMatchObject({
+      errorCode: ErrorCode.MISMATCHED_ENDPOINT_TYPE,
+      errorMessage: expect.stringContaining('use bootstrap servers'),
+    })
     expect(ask(harness(), 1, { endpointType: 9 }).errorCode).toBe(ErrorCode.UNSUPPORTED_ENDPOINT_TYPE)
   })
 
