@@ -79,6 +79,17 @@ describe('an idempotent producer', () => {
     expect(await cluster.broker(1).read('t')).toEqual(values(8))
   })
 
+  it('is told of by the leader alone', async () => {
+    await using cluster = await Cluster.started('told', 2)
+    await cluster.topic('t', [1, 2])
+    await sendUpTo(cluster.broker(1), 3)
+    const told = [...(cluster.broker(1).replica('t').activeProducers() as Iterable<ProducerView>)]
+    expect(told).toMatchObject([
+      { producerId: 7, producerEpoch: 0, lastSequence: 2, coordinatorEpoch: -1, openFrom: -1 },
+    ])
+    expect(cluster.broker(2).replica('t').activeProducers()).toBe(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+  })
+
   it('may send several batches in a turn, and repeat them in the same', async () => {
     await using cluster = await oneBroker('one-turn')
     const broker = cluster.broker(1)
