@@ -169,10 +169,25 @@ export interface ProducerNumbers {
   readonly sequence: number
 }
 
+/**
+ * `commit` and `committed` are a group's: one partition of an OffsetCommit or OffsetFetch. A `claim` is no request: from now on a member takes a partition for its own,
+ * as its coordinator told it.
+ */
+export type OperationKind =
+  | 'send'
+  | 'poll'
+  | 'lookup'
+  | 'create-topic'
+  | 'admin'
+  | 'init-producer'
+  | 'commit'
+  | 'committed'
+  | 'claim'
+
 /** An operation of a client, as the checkers see it. Sends are added when they begin, polls and lookups when their answer has come. */
 export interface Operation {
   readonly client: string
-  readonly kind: 'send' | 'poll' | 'lookup' | 'create-topic' | 'admin' | 'init-producer'
+  readonly kind: OperationKind
   readonly invokedUs: number
   /** Infinity while it is under way. */
   endedUs: number
@@ -206,8 +221,13 @@ export interface Operation {
   readonly final?: boolean
   /** A lookup: `earliest`, `latest`, `timestamp` or `epoch-end`. An admin's: `delete-records`, `retention`, and what else there is. */
   readonly asked?: string
-  /** A lookup's answer, -1 for none. */
+  /** A lookup's answer, or the offset that was committed; -1 for none. A commit's offset is its `from`. */
   readonly answer?: number
+  /** Of what concerns a group: its name, and the generation or member epoch. */
+  readonly group?: string
+  readonly generation?: number
+  /** A claim: whose it is, the same for a static member's next life. */
+  readonly owner?: string
 }
 
 /** Clients that speak the wire protocol from hosts of their own, and what they saw. */
@@ -220,6 +240,8 @@ export interface Workload {
   readAll(done: () => void): void
   /** An operator has this partition led again, though its leader may lack records. */
   elect(topic: string, partition: number): void
+  /** Why a group does not get on, in words, or null when each has committed something that it read since then. */
+  lagging(sinceUs: number): string | null
   /** Operations that ended well since the start. */
   readonly progress: number
 }

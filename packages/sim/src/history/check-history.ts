@@ -1,5 +1,6 @@
 import type { Operation, Violation } from '../seams.ts'
 import { checkEnd, checkLogStart } from './check-end.ts'
+import { checkGroups } from './check-groups.ts'
 import { checkLookups } from './check-lookups.ts'
 import { checkNumbers, checkProducerIds } from './check-producers.ts'
 import { checkReads } from './check-reads.ts'
@@ -15,6 +16,7 @@ export function checkHistory(history: readonly Operation[]): Violation[] {
   const index = new HistoryIndex(history)
   const findings = new Findings()
   checkProducerIds(index, findings)
+  checkGroups(history, findings)
   for (const partition of index.partitions) {
     checkReads(index, partition, findings)
     checkWrites(partition, findings)

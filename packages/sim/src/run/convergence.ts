@@ -1,3 +1,4 @@
+import { OFFSETS_TOPIC } from '@millrace/base'
 import type { Controller } from '@millrace/controller'
 import type { ClusterImage, PartitionImage } from '@millrace/metadata'
 import type { Operation } from '../seams.ts'
@@ -91,6 +92,7 @@ export function unproductive(
   for (const topic of image.topics.values())
     for (const partition of topic.partitions) {
       const name = `${partition.topic}-${partition.partition}`
+      if (partition.topic === OFFSETS_TOPIC) continue
       if (waitsForLost(partition, lost) || reached.has(name) || tooFew(image, partition)) continue
       return `no produce got through to ${name}`
     }

@@ -9,24 +9,27 @@ interface Origin {
 /**
  * The history as the checkers are to see it where disks were made to rot: a batch with another CRC is damage that the client found, not a value; and
  * a batch of another partition, whole and at its own offset, is one that the disk wrote to the wrong place, which nothing in a batch tells. What
- * came with it does not count as read, and the client's next poll of the partition does not go on from there.
+ * came with it does not count as read, and the client's next poll of the partition does not go on from there. A coordinator may have read such a batch as well, so
+ * that nothing is asked of what groups were told.
  */
 export function withoutDamage(history: readonly Operation[], damageWasDone: boolean): readonly Operation[] {
   if (!damageWasDone) return history
   const origins = originsOf(history)
   const astray = new Set<string>()
-  return history.map((operation) => {
-    if (operation.kind !== 'poll') return operation
-    const reader = `${operation.client} ${logOf(operation)}`
-    const moved = astray.delete(reader) || operation.moved === true
-    const bad = operation.values.findIndex(({ value, offset }) => {
-      const origin = origins.get(value)
-      return value.startsWith(DAMAGED) || (origin !== undefined && isMisplaced(origin, logOf(operation), offset))
+  return history
+    .filter(({ group }) => group === undefined)
+    .map((operation) => {
+      if (operation.kind !== 'poll') return operation
+      const reader = `${operation.client} ${logOf(operation)}`
+      const moved = astray.delete(reader) || operation.moved === true
+      const bad = operation.values.findIndex(({ value, offset }) => {
+        const origin = origins.get(value)
+        return value.startsWith(DAMAGED) || (origin !== undefined && isMisplaced(origin, logOf(operation), offset))
+      })
+      if (bad >= 0) astray.add(reader)
+      const values = bad < 0 ? operation.values : operation.values.slice(0, bad)
+      return { ...operation, values, moved }
     })
-    if (bad >= 0) astray.add(reader)
-    const values = bad < 0 ? operation.values : operation.values.slice(0, bad)
-    return { ...operation, values, moved }
-  })
 }
 
 /** Where values were sent to, by value. */

@@ -159,6 +159,13 @@ function drawProperties(draw: Draw): Readonly<Record<string, string>> {
     'controlled.shutdown.timeout.ms': '5000',
     // Small enough now and then for files to be used again within a run.
     'journal.file.bytes': String(draw.pick([8_192, 65_536, 33_554_432])),
+    'offsets.topic.num.partitions': String(draw.between(1, 3)),
+    'group.initial.rebalance.delay.ms': String(draw.pick([0, 500])),
+    'group.min.session.timeout.ms': '1000',
+    'group.consumer.session.timeout.ms': String(draw.pick([2_000, 5_000])),
+    'group.consumer.heartbeat.interval.ms': String(draw.pick([300, 800])),
+    // What is compacted is no longer what was written: the models of logs would have to know.
+    'log.cleaner.enable': 'false',
   }
 }
 
@@ -213,6 +220,7 @@ export function propertiesOf(plan: Plan, id: number): string {
     'log.dirs': '/data',
     'default.replication.factor': String(replicas),
     'min.insync.replicas': String(Math.max(1, replicas - 1)),
+    'offsets.topic.replication.factor': String(replicas),
     ...plan.properties,
   }
   return Object.entries(settings)

@@ -146,6 +146,8 @@ export class Simulation implements NodeWatcher {
     const { topics } = this.plan.clients
     const sinceUs = this.schedule.nowUs
     await this.waitUntil('liveness', () => unproductive(nodes, lost, { topics, history, sinceUs }))
+    // The last copies of what groups committed may be on nodes that are lost.
+    if (lost.length === 0) await this.waitUntil('group-liveness', () => this.workload.lagging(sinceUs))
   }
 
   /** Rot that nobody has met yet sits in disks that serve: before everything is read and compared, their owner replaces them. */

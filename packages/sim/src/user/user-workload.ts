@@ -80,6 +80,10 @@ export class UserWorkload implements Workload, Crowd, SimulatedCluster {
     done()
   }
 
+  lagging(): null {
+    return null
+  }
+
   elect(topic: string, partition: number): void {
     const name = `operator.${++this.elections}`
     const random = this.bench.random.fork(name)

@@ -47,6 +47,7 @@ export class SimClient {
   readonly connections: Connections
   readonly view: ClusterView
   private role: Role | null = null
+  private readonly dial: () => Connections
 
   constructor(crowd: Crowd, options: ClientOptions) {
     const { schedule, network } = crowd.bench
@@ -65,6 +66,8 @@ export class SimClient {
     }
     const wake = (): void => this.wake()
     this.connections = new Connections(parts, options.firstConnection, { wake, lost: () => this.view.doubt() })
+    const others = options.firstConnection + OTHER_CONNECTIONS
+    this.dial = () => new Connections(parts, others, { wake, lost: wake })
     this.view = new ClusterView(parts, this.connections, crowd.bootstrap, wake)
   }
 
@@ -74,6 +77,11 @@ export class SimClient {
 
   get nowMs(): number {
     return this.crowd.epochMs + Math.floor(this.schedule.nowUs / 1000)
+  }
+
+  /** Connections beside the others, for requests that may wait long: whoever is behind them on a connection waits too. To be asked for once. */
+  newConnections(): Connections {
+    return this.dial()
   }
 
   begin(role: Role): void {
@@ -100,3 +108,5 @@ export class SimClient {
 
 /** How often a client thinks of looking at the metadata; the view itself decides whether it is time. */
 const REFRESH_US = 250_000
+/** The numbers of a client's connections of the other kind begin so much higher. */
+const OTHER_CONNECTIONS = 50_000

@@ -1,4 +1,4 @@
-import { type Address, ErrorCode } from '@millrace/base'
+import { type Address, ErrorCode, type Uuid, ZERO_UUID } from '@millrace/base'
 import { MetadataApi, type MetadataRequest, type MetadataResponse } from '@millrace/protocol'
 import type { Connections } from './connections.ts'
 import type { WireParts } from './wire.ts'
@@ -18,6 +18,9 @@ const PAUSE_US = 100_000
 const EVERY_US = 3_000_000
 /** The first version in which an empty list of topics does not mean all of them. */
 const NULL_MEANS_ALL_SINCE = 1
+const IDS_SINCE = 10
+/** Topics of the brokers' own begin so: no client here reads or writes them. */
+const INTERNAL = '__'
 
 /** Version 0 tells of replicas that are away by an error, beside a leader that is there. */
 const LED: ReadonlySet<number> = new Set([ErrorCode.NONE, ErrorCode.REPLICA_NOT_AVAILABLE])
@@ -31,6 +34,9 @@ export class ClusterView {
   private readonly updated: () => void
   private readonly byName = new Map<string, PartitionView[]>()
   private readonly brokers = new Map<number, Address>()
+  private readonly namesById = new Map<Uuid, string>()
+  /** The first version of Metadata that will do. */
+  private leastVersion = 0
   private asking = false
   private askedAtUs = Number.NEGATIVE_INFINITY
   private wanted = false
@@ -48,6 +54,26 @@ export class ClusterView {
 
   partitionsOf(topic: string): readonly PartitionView[] {
     return this.byName.get(topic) ?? []
+  }
+
+  /** Ids of topics are asked for from now on. */
+  wantIds(): void {
+    this.leastVersion = IDS_SINCE
+  }
+
+  /** Of a topic whose id was told. */
+  nameOf(topicId: Uuid): string | null {
+    return this.namesById.get(topicId) ?? null
+  }
+
+  idOf(topic: string): Uuid | null {
+    for (const [id, name] of this.namesById) if (name === topic) return id
+    return null
+  }
+
+  /** How many brokers were ever seen. */
+  get brokersSeen(): number {
+    return this.brokers.size
   }
 
   addressOf(broker: number): Address | null {
@@ -76,7 +102,7 @@ export class ClusterView {
     this.asking = true
     this.wanted = false
     this.askedAtUs = this.parts.schedule.nowUs
-    const version = connection.version(MetadataApi)
+    const version = connection.version(MetadataApi, this.leastVersion)
     connection.ask(MetadataApi, version, requestFor(version), (response) => {
       this.asking = false
       if (response === null) this.wanted = true
@@ -86,8 +112,11 @@ export class ClusterView {
 
   private take(response: MetadataResponse): void {
     for (const { nodeId, host, port } of response.brokers) this.brokers.set(nodeId, { host, port })
-    for (const { name, partitions } of response.topics)
-      if (name !== null) for (const partition of partitions) this.takePartition(name, partition)
+    for (const { name, topicId, partitions } of response.topics) {
+      if (name === null || name.startsWith(INTERNAL)) continue
+      if (topicId !== ZERO_UUID) this.namesById.set(topicId, name)
+      for (const partition of partitions) this.takePartition(name, partition)
+    }
     this.updated()
   }
 

@@ -49,6 +49,12 @@ export interface WorkloadRates {
   readonly adminMeanUs: number
   /** Of 100 producers so many are idempotent: they send with acks all, and repeat what they know nothing of under its numbers. */
   readonly idempotentPercent: number
+  /** Groups, each with so many members at most; 0 for no groups. */
+  readonly groups: number
+  readonly membersOfGroup: number
+  /** Of 100 groups so many are of the classic protocol, and of 100 classic members so many are static. */
+  readonly classicPercent: number
+  readonly staticPercent: number
   /** Of 100 topics so many lose their oldest records, to DeleteRecords and retention. */
   readonly deletingPercent: number
 }
@@ -71,6 +77,10 @@ export function drawRates(draw: Draw): WorkloadRates {
     adminMeanUs: draw.pick([0, 1, 3]) * S,
     deletingPercent: draw.pick([0, 30, 60]),
     idempotentPercent: draw.pick([0, 50, 50, 100]),
+    groups: draw.pick([0, 1, 1, 2]),
+    membersOfGroup: draw.pick([2, 3]),
+    classicPercent: draw.pick([0, 50, 100]),
+    staticPercent: draw.pick([0, 50]),
   }
 }
 

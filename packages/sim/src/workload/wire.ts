@@ -99,11 +99,15 @@ export class WireConnection implements ByteHandler {
     return version
   }
 
-  /** `answer` is called once, in a later turn, unless the client's life ends: with null when nobody knows what became of the request. */
-  ask<Q, R>(api: Api<Q, R>, version: number, request: Q, answer: (response: R | null) => void): void {
+  /**
+   * `answer` is called once, in a later turn, unless the client's life ends: with null when nobody knows what became of the request. It may take `moreUs` longer than
+   * the client's other requests.
+   */
+  // oxlint-disable-next-line max-params -- a request, its answer, and how long that may take.
+  ask<Q, R>(api: Api<Q, R>, version: number, request: Q, answer: (response: R | null) => void, moreUs = 0): void {
     const { schedule, clientId, requestTimeoutUs } = this.parts
     const correlationId = this.nextCorrelationId++
-    const dueUs = schedule.nowUs + requestTimeoutUs
+    const dueUs = schedule.nowUs + requestTimeoutUs + moreUs
     this.pending.push({ correlationId, api, version, dueUs, answer: answer as (response: unknown) => void })
     if (this.over) schedule.post(0, this.parts.life, () => this.failAll())
     else this.write(encodeRequest(api, version, correlationId, clientId, request))

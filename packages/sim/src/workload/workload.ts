@@ -1,11 +1,15 @@
 import { SimClock } from '../kernel/clock.ts'
 import { Draw } from '../run/draw.ts'
-import type { Bench, Life, Operation, Workload } from '../seams.ts'
+import type { Bench, Life, Operation, OperationKind, Workload } from '../seams.ts'
 import { Admin } from './admin.ts'
 import { type Crowd, type Role, SimClient } from './client.ts'
 import { Elector } from './elector.ts'
 import { type Ends, FinalReader } from './final-reader.ts'
 import { IdempotentProducer } from './idempotent-producer.ts'
+import { ClassicMember } from './groups/classic-member.ts'
+import { ConsumerMember } from './groups/consumer-member.ts'
+import { FinalOffsets } from './groups/final-offsets.ts'
+import type { Place } from './groups/subscription.ts'
 import { Producer } from './producer.ts'
 import { RoamingConsumer } from './roaming-consumer.ts'
 import { drawRates, type PlannedTopic, type WorkloadOptions, type WorkloadRates } from './shape.ts'
@@ -13,6 +17,9 @@ import { drawRates, type PlannedTopic, type WorkloadOptions, type WorkloadRates 
 /** Numbers of connections of one client; more than any has. */
 const CONNECTIONS_OF_A_CLIENT = 100_000
 const LOOK_EVERY_US = 20_000
+
+/** Operations that are in the history from when they ended; the others since they began. */
+const KEPT_AT_THE_END: ReadonlySet<OperationKind> = new Set(['poll', 'lookup', 'committed', 'claim'])
 
 interface WorkingRole extends Role {
   readonly busy: boolean
@@ -46,6 +53,7 @@ class SimWorkload implements Workload, Crowd {
   private readonly life: Life
   private readonly draw: Draw
   private readonly seats: Seat[] = []
+  private readonly groups: string[] = []
   private born = 0
 
   constructor(bench: Bench, options: WorkloadOptions) {
@@ -70,6 +78,7 @@ class SimWorkload implements Workload, Crowd {
         `client-${at}`,
         at > 2 && this.draw.chance(60) ? this.producer() : (client) => new RoamingConsumer(client),
       )
+    for (let group = 1; group <= this.rates.groups; group++) this.seatGroup(`group-${group}`)
     this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
     this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))
   }
@@ -81,15 +90,37 @@ class SimWorkload implements Workload, Crowd {
   }
 
   readAll(done: () => void): void {
-    const client = this.newClient('client-final', 'client-final')
-    const reader = new FinalReader(client, this.acknowledged(), () => {
-      const { schedule } = this.bench
+    const groups = this.committed()
+    const next = (): void => {
+      const [group, places] = groups.pop() ?? [null, []]
+      if (group === null) return done()
+      this.finally((client, ended) => new FinalOffsets(client, { group, places }, ended), next)
+    }
+    this.finally((client, ended) => new FinalReader(client, this.acknowledged(), ended), next)
+  }
+
+  lagging(sinceUs: number): string | null {
+    const behind = new Set(this.groups)
+    for (let at = this.history.length - 1; at >= 0 && behind.size > 0; at--) {
+      const { kind, outcome, invokedUs, group } = this.history[at] as Operation
+      if (kind === 'commit' && outcome === 'ok' && invokedUs >= sinceUs && group !== undefined) behind.delete(group)
+    }
+    const [group] = behind
+    return group === undefined ? null : `${group} commits nothing`
+  }
+
+  /** A fresh client has its last word, and is gone. */
+  private finally(make: (client: SimClient, ended: () => void) => Role, done: () => void): void {
+    const { schedule } = this.bench
+    const name = `client-final.${this.born}`
+    const client = this.newClient('client-final', name)
+    const ended = (): void => {
       schedule.post(0, this.life, () => {
         schedule.end(client.life)
         done()
       })
-    })
-    client.begin(reader)
+    }
+    client.begin(make(client, ended))
   }
 
   elect(topic: string, partition: number): void {
@@ -102,7 +133,7 @@ class SimWorkload implements Workload, Crowd {
   }
 
   ended(operation: Operation): void {
-    if (operation.kind === 'poll' || operation.kind === 'lookup') this.history.push(operation)
+    if (KEPT_AT_THE_END.has(operation.kind)) this.history.push(operation)
     if (operation.outcome === 'ok') this.progress++
     this.told?.(operation)
     const { client, kind, outcome, topic, partition, values } = operation
@@ -112,6 +143,18 @@ class SimWorkload implements Workload, Crowd {
   private producer(options?: { readonly careful: boolean }): Seat['make'] {
     if (this.draw.chance(this.rates.idempotentPercent)) return (client) => new IdempotentProducer(client)
     return (client) => new Producer(client, options)
+  }
+
+  private seatGroup(group: string): void {
+    const { draw, rates } = this
+    this.groups.push(group)
+    const classic = draw.chance(rates.classicPercent)
+    for (let at = draw.between(1, rates.membersOfGroup); at > 0; at--) {
+      const host = `member-${this.seats.length}`
+      const instanceId = classic && draw.chance(rates.staticPercent) ? `static-${host}` : null
+      const shape = { group, instanceId }
+      this.seat(host, (client) => (classic ? new ClassicMember(client, shape) : new ConsumerMember(client, shape)))
+    }
   }
 
   private seat(host: string, make: Seat['make']): void {
@@ -167,6 +210,17 @@ class SimWorkload implements Workload, Crowd {
       if (this.seats.some(({ client, role }) => !client.life.over && role.busy)) this.whenIdle(done)
       else done()
     })
+  }
+
+  /** What each group has committed something of. */
+  private committed(): [group: string, places: readonly Place[]][] {
+    const places = new Map<string, Map<string, Place>>()
+    for (const { kind, group, topic, partition } of this.history) {
+      if (kind !== 'commit' || group === undefined) continue
+      if (!places.has(group)) places.set(group, new Map())
+      places.get(group)?.set(`${topic}-${partition}`, { topic, partition })
+    }
+    return [...places].map(([group, ofGroup]) => [group, [...ofGroup.values()]])
   }
 
   /** Where each partition ends at least, by what was acknowledged to producers that waited for all replicas. */

@@ -96,6 +96,11 @@ function configOf(id: number): NodeConfig {
     'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs=/data',
     'log.retention.check.interval.ms=500',
+    'offsets.topic.num.partitions=2',
+    'group.initial.rebalance.delay.ms=0',
+    'group.min.session.timeout.ms=1000',
+    'group.consumer.session.timeout.ms=2000',
+    'group.consumer.heartbeat.interval.ms=300',
   ].join('\n')
   const { config, problems } = readNodeConfig(text, 'localhost')
   if (config === null) throw new Error(JSON.stringify(problems))

@@ -20,6 +20,7 @@ const PLAIN: Partial<WorkloadRates> = {
   pauseMeanUs: 0,
   adminMeanUs: 0,
   idempotentPercent: 50,
+  groups: 0,
 }
 
 /** All that clients do. */
@@ -37,12 +38,20 @@ const EVERYTHING: Partial<WorkloadRates> = {
   adminMeanUs: 200_000,
   deletingPercent: 50,
   idempotentPercent: 50,
+  groups: 2,
+  membersOfGroup: 3,
+  classicPercent: 50,
+  staticPercent: 50,
 }
 
 /** What {@link EVERYTHING} leads to, in the words of {@link tally}. */
 const ALL_KINDS = [
   'create-topic ok',
   'init-producer ok',
+  'claim ok',
+  'commit ok',
+  'committed ok',
+  'committed final ok',
   'send ok',
   'send info',
   'poll ok',
@@ -72,6 +81,15 @@ function tally(history: readonly Operation[]): Record<string, number> {
     counts[key] = (counts[key] ?? 0) + 1
   }
   return counts
+}
+
+/** Groups of both protocols, whose members come and go. */
+const GROUPS: Partial<WorkloadRates> = {
+  ...PLAIN,
+  groups: 2,
+  membersOfGroup: 3,
+  staticPercent: 50,
+  crashMeanUs: 2_000_000,
 }
 
 describe('the workload against three nodes on virtual time', { timeout: 120_000 }, () => {
@@ -105,6 +123,21 @@ describe('the workload against three nodes on virtual time', { timeout: 120_000 
       expect(checkHistory(history)).toEqual([])
     }
     expect([...missing]).toEqual([])
+  })
+
+  it.each([
+    ['classic', 100],
+    ['consumer', 0],
+  ])('reads in groups of the %s protocol what was sent, and commits it', async (_name, classicPercent) => {
+    const run = cluster(`groups ${classicPercent}`, { ...GROUPS, classicPercent })
+    await run.pass(15)
+    expect(run.workload.lagging(run.schedule.nowUs - 8_000_000)).toBeNull()
+    await run.readAll()
+    const { history } = run.workload
+    const generations = new Set(history.flatMap(({ kind, generation }) => (kind === 'claim' ? [generation] : [])))
+    expect(generations.size).toBeGreaterThan(1)
+    expect(history.some(({ kind, answer = -1 }) => kind === 'committed' && answer > 0)).toBe(true)
+    expect(checkHistory(history)).toEqual([])
   })
 
   it('dies and comes back under other names', async () => {
