@@ -6,7 +6,16 @@ import {
   ErrorCode,
   type Timer,
 } from '@millrace/base'
-import { type Api, ApiVersionsApi, decodeResponse, encodeRequest, FetchApi, ProduceApi } from '@millrace/protocol'
+import {
+  type Api,
+  ApiVersionsApi,
+  decodeResponse,
+  encodeRequest,
+  FetchApi,
+  OffsetCommitApi,
+  OffsetFetchApi,
+  ProduceApi,
+} from '@millrace/protocol'
 import type { Draw } from '../run/draw.ts'
 import { type Life, type Schedule, Violation } from '../seams.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -43,6 +52,8 @@ interface Pending {
 const NAMES_TOPICS_UNTIL: ReadonlyMap<number, number> = new Map([
   [FetchApi.key, 12],
   [ProduceApi.key, 12],
+  [OffsetCommitApi.key, 9],
+  [OffsetFetchApi.key, 9],
 ])
 
 /**

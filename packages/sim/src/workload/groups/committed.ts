@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { OffsetFetchApi, type OffsetFetchRequest, type OffsetFetchResponse } from '@millrace/protocol'
 import type { SimClient } from '../client.ts'
 import type { WireConnection } from '../wire.ts'
@@ -27,6 +27,7 @@ export function askCommitted(
   const version = connection.version(OffsetFetchApi, as?.leastVersion)
   const topics = [...new Set(places.map(({ topic }) => topic))].map((name) => ({
     name,
+    topicId: ZERO_UUID,
     partitionIndexes: places.filter(({ topic }) => topic === name).map(({ partition }) => partition),
   }))
   const proven = as !== null && as.leastVersion >= MEMBER_SINCE

@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { OffsetCommitApi, type OffsetCommitRequest, type OffsetCommitResponse } from '@millrace/protocol'
 import type { Operation } from '../../seams.ts'
 import type { SimClient } from '../client.ts'
@@ -143,6 +143,7 @@ export class Holdings {
       retentionTimeMs: -1,
       topics: names.map((name) => ({
         name,
+        topicId: ZERO_UUID,
         partitions: readings
           .filter(({ view }) => view.topic === name)
           .map(({ view, offset, batchEpoch }) => ({
