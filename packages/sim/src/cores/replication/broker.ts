@@ -115,6 +115,7 @@ export class SimBroker implements Observed {
     if (this.node === null) this.open()
     this.seen = version.state
     this.node?.metadata(version.state, version.brokers)
+    this.leadOn(version.state)
     this.after()
   }
 
@@ -159,6 +160,15 @@ export class SimBroker implements Observed {
     if (node.machine.role === 'leader' && !chance(this.random, 20)) node.stream(1 + this.random.below(8))
     this.answerWaiters(node)
     if (node.log.dirty && !this.syncing) this.sync(node)
+  }
+
+  /** Who waits goes on waiting where the very next epoch has the same leader, elected cleanly. */
+  private leadOn({ leader, leaderEpoch, uncleanlyElected }: PartitionState): void {
+    if (leader !== this.id || uncleanlyElected) return
+    this.waiters = this.waiters.map(({ epoch, endOffset }) => ({
+      epoch: epoch === leaderEpoch - 1 ? leaderEpoch : epoch,
+      endOffset,
+    }))
   }
 
   private answerWaiters(node: ModelNode): void {
