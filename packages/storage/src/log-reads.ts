@@ -146,12 +146,18 @@ export class LogReads {
     this.failed(request, segment, error)
   }
 
+  /** A disk that is full keeps from the file what only the tail cache has; the rest is read all the same. */
   // oxlint-disable-next-line max-params -- where a read of a segment begins.
   private begin(request: ReadRequest, segment: Segment, position: number, claimed = -1): void {
     const { log } = this
     const unwritten = segment === log.active ? attempted(() => log.writer.writeOut()) : null
-    if (unwritten !== null) return void log.services.world.timers.after(0, () => request.done(unwritten, NOTHING))
-    this.open(request, { segment, position, end: segment.size, generation: log.generation, claimed })
+    const end = segment.size - segment.lag
+    if (unwritten !== null && (unwritten.code !== 'ENOSPC' || position >= end)) return this.refuse(request, unwritten)
+    this.open(request, { segment, position, end, generation: log.generation, claimed })
+  }
+
+  private refuse(request: ReadRequest, error: IoError): void {
+    this.log.services.world.timers.after(0, () => request.done(error, NOTHING))
   }
 
   private open(
@@ -211,6 +217,8 @@ export class LogReads {
   private nextSegment(request: ReadRequest, segment: Segment): void {
     const { segments } = this.log
     const next = segments[segments.indexOf(segment) + 1]
+    if (segment.lag > 0)
+      return this.refuse(request, new IoError('ENOSPC', segment.logPath, 'what is to be read is not in the file yet'))
     if (next === undefined || next.baseOffset >= request.below)
       return request.done(null, { parts: [], bytes: 0, nextOffset: request.from })
     this.begin(request, next, 0)

@@ -133,6 +133,19 @@ describe('a segment that cannot be written', () => {
     expect(offsetsOf(readAll(next.world, next.log))).toEqual([0, 1, 2])
   })
 
+  it('for want of space is read as far as it is there; what only memory had and has forgotten fails', () => {
+    const opened = fresh({ reserveBytes: 0, tailCacheBytes: 8000, writeBehindBytes: 6000 })
+    append(opened.log, 3, true)
+    append(opened.log, 3)
+    refuse(opened.world, 'ENOSPC', /topic-0/)
+    append(createOther(opened), 40)
+    expect(written(opened)).toBeLessThan(opened.log.sizeBytes)
+    expect(readLog(opened.world, opened.log, 1).nextOffset).toBe(3)
+    expect(() => readLog(opened.world, opened.log, 4)).toThrow('ENOSPC')
+    opened.world.disk.fault = () => undefined
+    expect(offsetsOf(readAll(opened.world, opened.log))).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
   it('gets all of it once there is space, and appends go on', () => {
     const opened = fresh({ reserveBytes: 0 })
     append(opened.log, 3)
