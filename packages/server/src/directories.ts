@@ -68,9 +68,12 @@ async function openDirectory(
   // Nothing is left behind in a folder that is refused, not even the lock.
   const found = await lookInto(world, path, nodeId)
   await lock(path)
-  if (found !== null) return found
   // Whoever had the lock before may have formatted it meanwhile.
-  return (await lookInto(world, path, nodeId)) ?? format(world, path, nodeId)
+  const formatted = found ?? (await lookInto(world, path, nodeId))
+  if (formatted === null) return format(world, path, nodeId)
+  // And may have been killed before the name was on disk: a power cut would take the identity under which this process goes on.
+  await promised<void>((done) => world.disk.syncDir(path, done))
+  return formatted
 }
 
 /** What the folder says it is; null when it is empty. */

@@ -66,8 +66,10 @@ export class MemberStore {
           loadLog(identity)
         }),
       )
-    // A power cut takes a folder whose name is only in memory, with all that was synced in it: a voter would forget that it voted.
-    const named = steps(() => readIdentity(disk, directory, steps(loadSnapshot)))
+    const read = steps(() => readIdentity(disk, directory, steps(loadSnapshot)))
+    // A power cut takes what has its name only in memory, with all that was synced in it: a voter would forget that it voted. The names in the
+    // folder may be those of a process that was killed before it had synced them.
+    const named = steps(() => disk.syncDir(directory, read))
     disk.mkdir(
       directory,
       steps(() => disk.syncDir(parentOf(directory), named)),
