@@ -106,6 +106,11 @@ const OWN: Readonly<Record<string, Declared>> = {
     '2147483647',
     'The most members of a consumer group (the newer protocol).',
   ],
+  'group.consumer.migration.policy': [
+    oneOf('bidirectional', 'upgrade', 'downgrade', 'disabled'),
+    'bidirectional',
+    'Whether a group with members of one protocol takes in those of the other: upgrade lets a member of the newer protocol make a classic group one of its own, downgrade makes the group classic again when the last such member is gone. disabled also keeps classic members out of groups of the newer protocol.',
+  ],
   'group.consumer.min.assignment.interval.ms': [
     int({ min: 0 }),
     '0',

@@ -41,7 +41,6 @@ export const INERT_BROKER_KEYS: readonly InertKey[] = [
   ['early.start.listeners', 'list', null],
   ['fetch.purgatory.purge.interval.requests', 'int', '1000'],
   ['follower.fetch.last.tiered.offset.enable', 'boolean', 'false', 'dynamic'],
-  ['group.consumer.migration.policy', 'string', 'bidirectional'],
   ['group.coordinator.append.linger.ms', 'int', '-1'],
   ['group.coordinator.background.threads', 'int', '2'],
   ['group.coordinator.cached.buffer.max.bytes', 'int', '1048588', 'dynamic'],

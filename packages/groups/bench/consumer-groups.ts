@@ -39,6 +39,7 @@ const config: GroupsConfig = {
     assignmentIntervalMs: 1000,
     maxSize: 2_147_483_647,
     assignors: ['uniform', 'range'],
+    migrationPolicy: 'bidirectional',
   },
 }
 

@@ -22,6 +22,8 @@ export interface GroupsConfig {
     readonly maxSize: number
     /** By name, the default first. */
     readonly assignors: readonly ('uniform' | 'range')[]
+    /** `group.consumer.migration.policy` */
+    readonly migrationPolicy: MigrationPolicy
   }
 }
 
@@ -32,6 +34,9 @@ export interface ConsumerTimes {
   /** The least time between two assignments of the group. */
   readonly assignmentIntervalMs: number
 }
+
+/** Which groups with members may change their type: classic ones to the newer protocol (upgrade), the others back (downgrade), both, or none. */
+export type MigrationPolicy = 'bidirectional' | 'upgrade' | 'downgrade' | 'disabled'
 
 /** What a coordinator sees of the cluster's topics, as its broker's image has it now. */
 export interface TopicsView {

@@ -46,7 +46,8 @@ export class ShardHarness {
   records: GroupRecord[] = []
   shard: GroupShard
   nowMs = 1_000_000
-  private readonly seed: number
+  /** Another one for each coordinator: none makes the ids of a former one again. */
+  private seed: number
 
   constructor(config: Partial<GroupsConfig> = {}, seed = 1) {
     this.config = { ...groupsConfig(), ...config }
@@ -99,7 +100,7 @@ export class ShardHarness {
 
   /** Another coordinator takes over, which knows the log alone. */
   reload(log: readonly GroupLogRecord[] = this.log): void {
-    this.shard = replayed(this.config, this.topics, log, this.seed + 1)
+    this.shard = replayed(this.config, this.topics, log, ++this.seed)
     this.took(this.shard.loaded(this.nowMs))
   }
 

@@ -6,7 +6,7 @@ import {
   parseWhole,
   type Properties,
 } from '@millrace/base'
-import type { GroupsConfig } from '@millrace/groups'
+import type { GroupsConfig, MigrationPolicy } from '@millrace/groups'
 
 const MINUTE_MS = 60_000
 const NOTHING: Properties = new Map()
@@ -31,6 +31,7 @@ export function groupsConfig(properties: Properties, ownOf: (groupId: string) =>
       },
       maxSize: number('group.consumer.max.size'),
       assignors: assignors(brokerConfigValue(properties, 'group.consumer.assignors')),
+      migrationPolicy: migrationPolicy(brokerConfigValue(properties, 'group.consumer.migration.policy')),
     },
   }
 }
@@ -59,4 +60,8 @@ export function offsetsTopicSettings(properties: Properties): OffsetsTopicSettin
 function assignors(value: string): readonly ('uniform' | 'range')[] {
   const known = parseList(value).filter((name) => name === 'uniform' || name === 'range')
   return known.length > 0 ? known : ['uniform', 'range']
+}
+
+function migrationPolicy(value: string): MigrationPolicy {
+  return value === 'upgrade' || value === 'downgrade' || value === 'disabled' ? value : 'bidirectional'
 }

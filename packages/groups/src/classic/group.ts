@@ -3,13 +3,13 @@ import type { OutcomeBuilder } from '../outcome.ts'
 import type { RecordNamed } from '../records/kinds.ts'
 import type { GroupsConfig, JoinGroupResponse, Rebalance, RebalanceCause, RebalanceReason } from '../seams.ts'
 import type { Turn } from '../turn.ts'
-import { CONSUMER_PROTOCOL, subscribedTopics } from './consumer-protocol.ts'
+import { CONSUMER_PROTOCOL } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
 import { Gathering } from './gathering.ts'
 import { earliestDueMs, expireMembers, expireUnsynced } from './lapses.ts'
 import { RebalanceStory } from './rebalance-story.ts'
 import { mayExceedRecord, recorded, restore } from './record.ts'
-import { joinFailed, syncFailed } from './responses.ts'
+import { joined, joinFailed, syncFailed } from './responses.ts'
 import { Roster } from './roster.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -46,6 +46,8 @@ export class ClassicGroup {
   protocol: string | null = null
   /** When the state became what it is; -1 where old records do not tell. */
   stateMs = -1
+  /** Nobody divided the work among these very members: the record tells no leader, so that a coordinator that takes over has them rebalance too. */
+  isUndivided = false
   /** The log holds a record of this group itself. */
   isWritten = false
   /** Not later than what is due first. */
@@ -115,8 +117,11 @@ export class ClassicGroup {
   loaded(turn: Turn): void {
     for (const member of this.roster) this.heardOf(member, turn.nowMs)
     this.story.settle(this.roster)
-    if (this.roster.size <= this.config.maxSize) return
-    this.cause('removed', null, 'more members than group.max.size', turn.nowMs)
+    if (this.roster.size > this.config.maxSize)
+      this.cause('removed', null, 'more members than group.max.size', turn.nowMs)
+    else if (this.isUndivided)
+      this.cause('left', null, 'the last member of the newer protocol, under another coordinator', turn.nowMs)
+    else return
     this.prepareRebalance(turn)
   }
 
@@ -221,16 +226,18 @@ export class ClassicGroup {
 
   private becomeEmpty({ nowMs, out }: Turn): void {
     this.protocol = null
+    this.isUndivided = false
     this.write(out)
     this.endStory(nowMs, out)
   }
 
   private beginGeneration({ nowMs, out }: Turn): void {
     this.state = 'CompletingRebalance'
+    this.isUndivided = false
     this.protocol = this.roster.elected() ?? ''
-    this.topics = this.topicsOfMembers()
+    this.topics = this.speaksConsumer ? this.roster.topics(this.protocol) : null
     for (const member of this.roster) {
-      this.answerJoin(member, out, this.joined(member))
+      this.answerJoin(member, out, joined(this, member))
       member.isNew = false
       member.synced = false
       this.heardOf(member, nowMs)
@@ -263,28 +270,6 @@ export class ClassicGroup {
   }
 
   // Answers.
-
-  /** What a member is told of the current generation; who leads it is told of all. */
-  joined(member: ClassicMember): JoinGroupResponse {
-    return {
-      error: ErrorCode.NONE,
-      generation: this.generation,
-      protocolType: this.protocolType,
-      protocolName: this.protocol,
-      leader: this.roster.leader ?? '',
-      skipAssignment: false,
-      memberId: member.memberId,
-      members: this.roster.leader === member.memberId ? this.memberList() : [],
-    }
-  }
-
-  private memberList(): JoinGroupResponse['members'] {
-    return Array.from(this.roster, (member) => ({
-      memberId: member.memberId,
-      groupInstanceId: member.groupInstanceId,
-      metadata: member.metadata(this.protocol),
-    }))
-  }
 
   answerJoin(member: ClassicMember, out: OutcomeBuilder, response: JoinGroupResponse): void {
     const { join } = member
@@ -328,18 +313,8 @@ export class ClassicGroup {
     this.protocol = value.protocol
     this.stateMs = value.stateMs
     this.state = value.members.length === 0 ? 'Empty' : 'Stable'
+    this.isUndivided = value.leader === null && value.members.length > 0
     restore(this.roster, value)
-    this.topics = this.topicsOfMembers()
-  }
-
-  private topicsOfMembers(): ReadonlySet<string> | null {
-    if (!this.speaksConsumer) return null
-    const topics = new Set<string>()
-    for (const member of this.roster) {
-      const subscribed = subscribedTopics(member.metadata(this.protocol))
-      if (subscribed === null) return null
-      for (const topic of subscribed) topics.add(topic)
-    }
-    return topics
+    this.topics = this.speaksConsumer ? this.roster.topics(this.protocol) : null
   }
 }

@@ -5,7 +5,7 @@ import type { Turn } from '../turn.ts'
 import type { ClassicGroup } from './group.ts'
 import { ClassicMember, termsOf } from './member.ts'
 import { newMemberId } from './member-id.ts'
-import { joinFailed } from './responses.ts'
+import { joined, joinFailed } from './responses.ts'
 
 /** A new member that waits is given up after this time, if the rebalance lasts that long: its client has long asked again. */
 const NEW_MEMBER_TIMEOUT_MS = 5 * 60 * 1000
@@ -100,7 +100,7 @@ function rejoin(group: ClassicGroup, request: JoinGroup, member: ClassicMember, 
       // The answer of this generation may be lost. A leader that asks again once all is well wants the work divided anew.
       if (same && !(leads && group.state === 'Stable')) {
         group.heardOf(member, nowMs)
-        out.answer(group.groupId, request.reply, group.joined(member))
+        out.answer(group.groupId, request.reply, joined(group, member))
         return
       }
       group.cause(same ? 'leader-rejoined' : 'subscription-changed', member, request.reason ?? '', nowMs)
@@ -143,9 +143,9 @@ function replaceStatic(
     group.write(out)
     const leads = group.roster.leader === memberId
     const answer = request.supportsSkippingAssignment
-      ? { ...group.joined(member), skipAssignment: leads }
+      ? { ...joined(group, member), skipAssignment: leads }
       : // Whoever reads its own id as the leader's would divide the work anew.
-        { ...group.joined(member), leader: oldLeader, members: [] }
+        { ...joined(group, member), leader: oldLeader, members: [] }
     out.answer(group.groupId, request.reply, answer)
     return
   }

@@ -54,14 +54,7 @@ export class ClassicMember {
 
   /** Whether these are the protocols that it told before, in the same order and byte by byte. */
   matches(protocols: readonly SupportedProtocol[]): boolean {
-    const own = this.terms.protocols
-    return (
-      own.length === protocols.length &&
-      own.every(({ name, metadata }, at) => {
-        const other = protocols[at] as SupportedProtocol
-        return name === other.name && sameBytes(metadata, other.metadata)
-      })
-    )
+    return sameProtocols(this.terms.protocols, protocols)
   }
 
   /** The first of `candidates` that it prefers. */
@@ -80,6 +73,24 @@ export function termsOf(request: JoinGroup): MemberTerms {
     rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
     protocols: protocols.map(({ name, metadata }) => ({ name, metadata: metadata.slice() })),
   }
+}
+
+/** Whether these are the same, in the same order and byte by byte. */
+export function sameProtocols(some: readonly SupportedProtocol[], others: readonly SupportedProtocol[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ name, metadata }, at) => {
+      const other = others[at] as SupportedProtocol
+      return name === other.name && sameBytes(metadata, other.metadata)
+    })
+  )
+}
+
+/** What a member of a group of the newer protocol may say of itself: its names are in the record once more, and the record is one of many. */
+const MAX_METADATA_BYTES = 4 * 1024 * 1024
+
+export function fitsRecord(protocols: readonly SupportedProtocol[]): boolean {
+  return protocols.reduce((sum, { metadata }) => sum + metadata.length, 0) <= MAX_METADATA_BYTES
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,4 +1,5 @@
 import type { Rebalance, RebalanceCause } from '../seams.ts'
+import type { StorySoFar } from '../story-so-far.ts'
 import { assignedPartitions } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
 
@@ -21,6 +22,17 @@ export class RebalanceStory {
   /** The last ones that ended, oldest first. */
   get last(): readonly Rebalance[] {
     return this.kept
+  }
+
+  /** What is told so far, for the group that this one becomes. */
+  get soFar(): StorySoFar {
+    return { kept: this.kept, begun: this.begun }
+  }
+
+  /** Goes on with what another group's story told. */
+  goOn({ kept, begun }: StorySoFar): void {
+    this.kept = [...kept]
+    this.begun = begun === null ? null : { startedMs: begun.startedMs, causes: [...begun.causes] }
   }
 
   cause(cause: RebalanceCause, nowMs: number): void {

@@ -12,12 +12,14 @@ type RecordedMember = Recorded['members'][number]
 /** What of a classic group is durable. */
 interface Durable extends Omit<Recorded, 'leader' | 'members'> {
   readonly roster: Roster
+  readonly isUndivided: boolean
 }
 
 /** The value of the record that tells a group as it is now. */
-export function recorded({ protocolType, generation, protocol, stateMs, roster }: Durable): Recorded {
+export function recorded({ protocolType, generation, protocol, stateMs, roster, isUndivided }: Durable): Recorded {
   const members = Array.from(roster, (member) => recordedMember(member, protocol))
-  return { protocolType, generation, protocol, leader: roster.leader, stateMs, members }
+  const leader = isUndivided ? null : roster.leader
+  return { protocolType, generation, protocol, leader, stateMs, members }
 }
 
 function recordedMember(member: ClassicMember, protocol: string | null): RecordedMember {

@@ -1,3 +1,4 @@
+import { subscribedTopics } from './consumer-protocol.ts'
 import type { ClassicMember, MemberTerms } from './member.ts'
 
 /** The members of a classic group: who they are, who leads, and which protocols they have in common. */
@@ -104,6 +105,17 @@ export class Roster {
       return true
     }
     return false
+  }
+
+  /** The topics that the members read, as they told it for a protocol of consumers; null when that is not understood. */
+  topics(protocol: string | null): ReadonlySet<string> | null {
+    const topics = new Set<string>()
+    for (const member of this.members.values()) {
+      const subscribed = subscribedTopics(member.metadata(protocol))
+      if (subscribed === null) return null
+      for (const topic of subscribed) topics.add(topic)
+    }
+    return topics
   }
 
   private count({ terms }: ClassicMember, by: 1 | -1): void {

@@ -24,7 +24,9 @@ export function joinProblem(group: ConsumerGroupState, request: ConsumerHeartbea
   const { memberId, instanceId } = request
   const holder = instanceId === null ? undefined : statics.get(instanceId)
   if (holder !== undefined && holder !== memberId) {
-    if (members.get(holder)?.current.memberEpoch === LEAVE_FOR_A_WHILE) return null
+    const held = members.get(holder)
+    // A member of the classic protocol that comes back by the newer one was upgraded: its former process has no way to say that it ends.
+    if (held?.current.memberEpoch === LEAVE_FOR_A_WHILE || held?.isClassic === true) return null
     return refusal(
       ErrorCode.UNRELEASED_INSTANCE_ID,
       `the instance id ${JSON.stringify(instanceId)} is in use by member ${holder}`,

@@ -46,6 +46,10 @@ export class ConsumerGroupState {
   readonly topicNames = new Tally()
   readonly patterns = new Tally()
   readonly assignorVotes = new Tally()
+  /** How many members of the classic protocol support each of their protocols. */
+  readonly classicProtocols = new Tally()
+  /** How many members speak the classic protocol. */
+  classics = 0
 
   constructor(onHolderChange: OnHolderChange) {
     this.holders = new Holders(onHolderChange)
@@ -54,6 +58,16 @@ export class ConsumerGroupState {
   /** False when every record of the group is gone, or none was ever written. */
   get exists(): boolean {
     return this.epoch !== 0 || this.members.size > 0
+  }
+
+  /** How many members speak the newer protocol. */
+  get consumers(): number {
+    return this.members.size - this.classics
+  }
+
+  /** Whether one of these is a protocol of every member that speaks the classic one. */
+  supportsOneOf(protocols: readonly string[]): boolean {
+    return protocols.some((name) => this.classicProtocols.of(name) === this.classics)
   }
 
   state(): GroupState {
@@ -102,6 +116,9 @@ export class ConsumerGroupState {
     for (const name of facts.topicNames) this.topicNames.add(name)
     if (facts.topicRegex !== '') this.patterns.add(facts.topicRegex)
     if (facts.serverAssignor !== null) this.assignorVotes.add(facts.serverAssignor)
+    if (facts.classic === null) return
+    this.classics++
+    for (const name of namesOf(facts.classic.protocols)) this.classicProtocols.add(name)
   }
 
   private forgetFacts({ memberId, facts }: Member): void {
@@ -110,6 +127,9 @@ export class ConsumerGroupState {
     for (const name of facts.topicNames) this.topicNames.remove(name)
     if (facts.topicRegex !== '') this.patterns.remove(facts.topicRegex)
     if (facts.serverAssignor !== null) this.assignorVotes.remove(facts.serverAssignor)
+    if (facts.classic === null) return
+    this.classics--
+    for (const name of namesOf(facts.classic.protocols)) this.classicProtocols.remove(name)
   }
 
   private removeMember(memberId: string): void {
@@ -150,4 +170,8 @@ export class ConsumerGroupState {
     this.members.set(memberId, member)
     return member
   }
+}
+
+function namesOf(protocols: readonly { readonly name: string }[]): Set<string> {
+  return new Set(protocols.map(({ name }) => name))
 }

@@ -1,4 +1,6 @@
-import type { ConsumerHeartbeat } from '../seams.ts'
+import type { Subscription } from '../classic/consumer-protocol.ts'
+import { sameProtocols, termsOf } from '../classic/member.ts'
+import type { ConsumerHeartbeat, JoinGroup } from '../seams.ts'
 import type { MemberFacts } from './member.ts'
 
 /** What is known of a member after a heartbeat, in which null says that nothing changed. */
@@ -17,7 +19,23 @@ export function factsAfter(before: MemberFacts | null, request: ConsumerHeartbea
   }
 }
 
-function distinct(names: readonly string[]): string[] {
+/** What is known of a member after a JoinGroup; all that it supports subscribes alike. */
+export function classicFacts(before: MemberFacts | null, request: JoinGroup, subscription: Subscription): MemberFacts {
+  const { clientId, clientHost, sessionTimeoutMs, rebalanceTimeoutMs, protocols } = termsOf(request)
+  return {
+    instanceId: request.groupInstanceId ?? before?.instanceId ?? null,
+    rackId: subscription.rackId ?? before?.rackId ?? null,
+    clientId,
+    clientHost,
+    topicNames: distinct(subscription.topics),
+    topicRegex: '',
+    rebalanceTimeoutMs,
+    serverAssignor: before?.serverAssignor ?? null,
+    classic: { sessionTimeoutMs, protocols },
+  }
+}
+
+export function distinct(names: readonly string[]): string[] {
   return [...new Set(names)].sort()
 }
 
@@ -29,9 +47,14 @@ export function sameFacts(a: MemberFacts, b: MemberFacts): boolean {
     a.clientHost === b.clientHost &&
     a.rebalanceTimeoutMs === b.rebalanceTimeoutMs &&
     a.serverAssignor === b.serverAssignor &&
-    a.classic === b.classic &&
+    sameClassic(a.classic, b.classic) &&
     subscribesAlike(a, b)
   )
+}
+
+function sameClassic(a: MemberFacts['classic'], b: MemberFacts['classic']): boolean {
+  if (a === null || b === null) return a === b
+  return a.sessionTimeoutMs === b.sessionTimeoutMs && sameProtocols(a.protocols, b.protocols)
 }
 
 export function subscribesAlike(a: MemberFacts, b: MemberFacts): boolean {

@@ -28,6 +28,10 @@ export class Member {
   sessionDueMs = Number.POSITIVE_INFINITY
   /** When it must have given up what it was told to. */
   revokeDueMs = Number.POSITIVE_INFINITY
+  /** When a member of the classic protocol must have joined again, as it was told to. */
+  rejoinDueMs = Number.POSITIVE_INFINITY
+  /** When a member of the classic protocol must have asked for what it was given. */
+  syncDueMs = Number.POSITIVE_INFINITY
 
   constructor(memberId: string) {
     this.memberId = memberId
@@ -38,8 +42,34 @@ export class Member {
     return this.facts.instanceId ?? this.memberId
   }
 
+  get isClassic(): boolean {
+    return this.facts.classic !== null
+  }
+
   get isRevoking(): boolean {
     return this.current.state === MemberState.revoking
+  }
+
+  /** When something that is expected of it is over. */
+  get dueMs(): number {
+    return Math.min(this.sessionDueMs, this.revokeDueMs, this.rejoinDueMs, this.syncDueMs)
+  }
+
+  /** Members of the classic protocol say for themselves how long they may be silent. */
+  sessionTimeoutMs(ofGroup: number): number {
+    return this.facts.classic?.sessionTimeoutMs ?? ofGroup
+  }
+
+  /** It has its whole time to give up what it was told to. */
+  restartTimers(nowMs: number): void {
+    this.revokeDueMs = this.isRevoking ? nowMs + this.facts.rebalanceTimeoutMs : Number.POSITIVE_INFINITY
+    this.restClassic()
+  }
+
+  /** Nothing is expected of it any more that the classic protocol would have it do. */
+  restClassic(): void {
+    this.rejoinDueMs = Number.POSITIVE_INFINITY
+    this.syncDueMs = Number.POSITIVE_INFINITY
   }
 
   /** Whether it has all that it is to have as of this epoch of the group's target. */

@@ -1,5 +1,6 @@
 import type { Uuid } from '@millrace/base'
 import type { Rebalance, RebalanceCause } from '../seams.ts'
+import type { StorySoFar } from '../story-so-far.ts'
 
 /** More causes than people read; a rebalance that never ends must not remember all that happens in it. */
 const MAX_CAUSES = 100
@@ -24,6 +25,17 @@ export class RebalanceStory {
   /** The last ones that ended, oldest first. */
   get last(): readonly Rebalance[] {
     return this.kept
+  }
+
+  /** What is told so far, for the group that this one becomes. */
+  get soFar(): StorySoFar {
+    return { kept: this.kept, begun: this.begun }
+  }
+
+  /** Goes on with what another group's story told. */
+  goOn({ kept, begun }: StorySoFar): void {
+    this.kept = [...kept]
+    this.begun = begun === null ? null : { ...begun, causes: [...begun.causes], owners: new Map() }
   }
 
   cause(cause: RebalanceCause, nowMs: number): void {

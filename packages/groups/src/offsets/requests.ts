@@ -1,6 +1,7 @@
 import { ErrorCode, LONG_MAX } from '@millrace/base'
 import { areBounded } from '../bounds.ts'
 import { checkClassicCommit } from '../classic/commits.ts'
+import { commitProblem as claimProblem, fetchProblem } from '../consumer/offset-claims.ts'
 import type { OutcomeBuilder } from '../outcome.ts'
 import type { Group, Registry } from '../registry.ts'
 import type { OffsetCommit, OffsetCommitResponse, OffsetDelete, OffsetFetch, OffsetFetchResponse } from '../seams.ts'
@@ -51,9 +52,7 @@ function partitionProblem(
   { partition }: CommitPartition,
 ): ErrorCode {
   if (request.generation < 0 && group.members === 0) return ErrorCode.NONE
-  const error = group.checkCommit(request.memberId, request.generation, topic.id, partition)
-  const isOld = !request.knowsMemberEpochs && error !== ErrorCode.UNKNOWN_MEMBER_ID
-  return isOld ? ErrorCode.UNSUPPORTED_VERSION : error
+  return claimProblem(group.durable, request, topic.id, partition)
 }
 
 function expiresAt(retentionMs: number, nowMs: number): number {
@@ -66,7 +65,7 @@ export function fetchOffsets(registry: Registry, request: OffsetFetch, out: Outc
   const { groupId, memberId, memberEpoch } = request
   const group = registry.get(groupId)
   const asksAsMember = group?.type === 'consumer' && (memberId !== null || memberEpoch >= 0)
-  const error = asksAsMember ? group.checkFetch(memberId ?? '', memberEpoch) : ErrorCode.NONE
+  const error = asksAsMember ? fetchProblem(group.durable, memberId ?? '', memberEpoch) : ErrorCode.NONE
   const topics = error === ErrorCode.NONE ? fetched(registry.offsetsOf(groupId), request.topics) : []
   out.answer(groupId, request.reply, { error, topics })
 }

@@ -1,6 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
-import { Consumer, GroupHarness, SESSION_MS } from './harness.ts'
+import { commitProblem, fetchProblem } from '../../src/consumer/offset-claims.ts'
+import { claim, Consumer, GroupHarness, SESSION_MS } from './harness.ts'
 
 function settled(): { readonly group: GroupHarness; readonly a: Consumer; readonly b: Consumer } {
   const group = new GroupHarness()
@@ -104,7 +105,7 @@ describe('a commit of a member', () => {
     const other = b.owned[0]?.partitions[0] as number
     const { epoch } = a
     const check = (memberId: string, at: number, partition: number): ErrorCode =>
-      group.group.checkCommit(memberId, at, topic(group), partition)
+      commitProblem(group.group.durable, claim(memberId, at), topic(group), partition)
     expect(check('a', epoch, own)).toBe(ErrorCode.NONE)
     expect(check('a', epoch, other), 'in the current epoch the coordinator does not ask').toBe(ErrorCode.NONE)
     group.topics.set('t', 6)
@@ -128,14 +129,14 @@ describe('a commit of a member', () => {
     group.tick(SESSION_MS - 1)
     b.shortBeat()
     group.tick(1)
-    expect(group.group.checkCommit('a', a.epoch, topic(group), own)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
+    expect(commitProblem(group.group.durable, claim('a', a.epoch), topic(group), own)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
   })
 
   test('and a fetch of offsets are checked by the epoch', () => {
     const { group, a } = settled()
-    expect(group.group.checkFetch('a', a.epoch)).toBe(ErrorCode.NONE)
-    expect(group.group.checkFetch('a', a.epoch - 1)).toBe(ErrorCode.STALE_MEMBER_EPOCH)
-    expect(group.group.checkFetch('nobody', 1)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
+    expect(fetchProblem(group.group.durable, 'a', a.epoch)).toBe(ErrorCode.NONE)
+    expect(fetchProblem(group.group.durable, 'a', a.epoch - 1)).toBe(ErrorCode.STALE_MEMBER_EPOCH)
+    expect(fetchProblem(group.group.durable, 'nobody', 1)).toBe(ErrorCode.UNKNOWN_MEMBER_ID)
   })
 })
 

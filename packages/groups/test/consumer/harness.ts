@@ -72,6 +72,7 @@ export function groupsConfig(consumer: Partial<GroupsConfig['consumer']> = {}): 
       maxSize: 100,
       assignmentIntervalMs: 0,
       assignors: ['uniform', 'range'],
+      migrationPolicy: 'bidirectional',
       ...consumer,
     },
   }
@@ -90,6 +91,11 @@ function counting(): Random {
 
 /** What a request says; what is left out says that nothing changed. */
 export type Said = Partial<Omit<ConsumerHeartbeat, 'kind' | 'reply'>>
+
+/** What a member commits with. */
+export function claim(memberId: string, generation: number) {
+  return { memberId, generation, knowsMemberEpochs: true }
+}
 
 /** A group with its log: what it decides is written down in bytes, and read back when it is loaded again. */
 export class GroupHarness {

@@ -1,7 +1,8 @@
 import { ErrorCode } from '@millrace/base'
 import { describe, expect, test } from 'vitest'
 import { decodeGroupRecord, encodeGroupRecord } from '../../src/records/codec.ts'
-import { GroupHarness } from './harness.ts'
+import { commitProblem } from '../../src/consumer/offset-claims.ts'
+import { claim, GroupHarness } from './harness.ts'
 
 /**
  * What Apache Kafka 4.3 wrote of a group: member a joins, b joins a moment later and is assigned with the next heartbeat, a gives up two of four partitions
@@ -56,8 +57,10 @@ describe('a group that Apache Kafka wrote down', () => {
       ],
     })
     expect(group.assignments()).toEqual({ a: 't:0,1', b: 't:2,3' })
-    expect(group.group.checkCommit('a', 2, TOPIC, 1), 'a had it in epoch 2').toBe(ErrorCode.NONE)
-    expect(group.group.checkCommit('b', 2, TOPIC, 2), 'b was given it in epoch 3').toBe(ErrorCode.STALE_MEMBER_EPOCH)
+    expect(commitProblem(group.group.durable, claim('a', 2), TOPIC, 1), 'a had it in epoch 2').toBe(ErrorCode.NONE)
+    expect(commitProblem(group.group.durable, claim('b', 2), TOPIC, 2), 'b was given it in epoch 3').toBe(
+      ErrorCode.STALE_MEMBER_EPOCH,
+    )
     const answer = group.say({ memberId: 'a', memberEpoch: 3 })
     expect(answer.error).toBe(ErrorCode.NONE)
     group.say({ memberId: 'b', memberEpoch: 3 })
