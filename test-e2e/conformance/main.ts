@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { ProcessCluster } from '../src/process-cluster.ts'
 import { CLIENTS } from './clients/clients.ts'
+import { platformatic } from './clients/node-clients.ts'
 import type { ClientSpec } from './core/client.ts'
 import { Judge } from './core/judge.ts'
 import { type Cell, install, type Installed, runClient } from './core/run.ts'
@@ -77,9 +78,12 @@ async function runAll(options: Options, bootstrap: string, judge: Judge): Promis
   const waiting: Installed[] = []
   // One after the other: some share what is installed.
   for (const client of options.clients) waiting.push(await install(client))
+  // Node is here in any case.
+  const modern = await platformatic.install()
+  if (typeof modern === 'string') throw new Error(modern)
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      await runClient(next, { judge, bootstrap, features: options.features, report })
+      await runClient(next, { judge, bootstrap, features: options.features, modern, report })
   }
   await Promise.all(Array.from({ length: options.jobs }, worker))
   const order = CLIENTS.map(({ name }) => name)

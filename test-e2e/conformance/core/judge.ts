@@ -6,6 +6,7 @@ import {
   DeleteGroupsApi,
   FetchApi,
   FindCoordinatorApi,
+  ListGroupsApi,
   ListOffsetsApi,
   OffsetFetchApi,
   ProduceApi,
@@ -154,6 +155,15 @@ export class Judge {
     const own = answer.topics[0]?.partitions ?? []
     const known = own.filter(({ committedOffset }) => committedOffset >= 0)
     return Object.fromEntries(known.map((each) => [String(each.partitionIndex), each.committedOffset]))
+  }
+
+  /** Of which type a group is now: `classic` or `consumer`, null where there is none. */
+  async groupType(group: string): Promise<string | null> {
+    const { groups } = await this.atCoordinator(group, async (wire) => {
+      const answer = await wire.ask(ListGroupsApi, 5, { statesFilter: [], typesFilter: [] })
+      return [answer.errorCode, answer]
+    })
+    return groups.find(({ groupId }) => groupId === group)?.groupType.toLowerCase() ?? null
   }
 
   private fetch(topic: string, partition: number, offset: number): Promise<Uint8Array> {

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly judge: Judge
   readonly bootstrap: string
   readonly features: readonly Feature[]
+  /** A client that speaks `group.protocol=consumer`, for groups in which clients that do not are beside others. */
+  readonly modern: ReadyClient
   /** Told of every cell as soon as it is known. */
   readonly report: (cell: Cell) => void
 }
@@ -58,12 +60,14 @@ async function playCell(
   client: ClientSpec,
   ready: ReadyClient,
   feature: Feature,
-  { judge, bootstrap }: RunOptions,
+  { judge, bootstrap, modern }: RunOptions,
 ): Promise<string | null> {
   const adapter = ready.start(bootstrap)
+  const isAlone = feature.mixesProtocols !== true || client.lacks['consumer-protocol'] === undefined
+  const companion = isAlone ? adapter : modern.start(bootstrap)
   const name = `${client.name}-${feature.name}-${Date.now().toString(36)}`.replaceAll(/[^\w.-]/g, '-')
   const tool = ready.tool?.(bootstrap) ?? null
-  const stage = new Stage({ judge, adapter, habits: client.habits, tool, name })
+  const stage = new Stage({ judge, adapter, modern: companion, habits: client.habits, tool, name })
   try {
     await bounded(feature.run(stage))
     return null
@@ -71,6 +75,7 @@ async function playCell(
     return messageOf(error)
   } finally {
     await closeQuietly(adapter)
+    if (companion !== adapter) await closeQuietly(companion)
     await judge.clean(stage.name, stage.group)
   }
 }

@@ -21,14 +21,17 @@ export interface Habits {
 export class Stage {
   readonly judge: Judge
   readonly adapter: Adapter
+  /** Speaks `group.protocol=consumer`: the client itself, or one beside it where it does not know that. */
+  readonly modern: Adapter
   readonly habits: Habits
   readonly tool: ToolRunner | null
   /** A prefix for topics and groups of this cell. */
   readonly name: string
 
-  constructor(parts: { judge: Judge; adapter: Adapter; habits: Habits; tool: ToolRunner | null; name: string }) {
+  constructor(parts: Pick<Stage, 'judge' | 'adapter' | 'modern' | 'habits' | 'tool' | 'name'>) {
     this.judge = parts.judge
     this.adapter = parts.adapter
+    this.modern = parts.modern
     this.habits = parts.habits
     this.tool = parts.tool
     this.name = parts.name

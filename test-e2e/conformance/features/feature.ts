@@ -7,6 +7,8 @@ export interface Feature {
   readonly shows: string
   /** A row for Kafka's command line tools alone. */
   readonly toolsOnly?: true
+  /** A row that also needs a client of the newer group protocol, be it another one. */
+  readonly mixesProtocols?: true
   /** Throws when the client gets anything but Kafka's behaviour. */
   readonly run: (stage: Stage) => Promise<void>
 }

@@ -1,5 +1,5 @@
 import { Difference, eventually, holds, same, sameRecords } from '../core/checks.ts'
-import { ClientError } from '../core/adapter.ts'
+import { type Adapter, ClientError } from '../core/adapter.ts'
 import type { GroupProtocol, PlainRecord, ReadRecord } from '../core/operations.ts'
 import { sampleRecords, type Stage } from '../core/stage.ts'
 import type { Feature } from './feature.ts'
@@ -15,6 +15,8 @@ export class GroupPlay {
   readonly seen = new Map<string, ReadRecord[]>()
   private readonly stage: Stage
   private readonly protocol: GroupProtocol
+  /** The client that each member is. */
+  private readonly clients = new Map<string, Adapter>()
   private readonly assigned = new Map<string, readonly number[] | null>()
   private readonly written = new Map<number, number>()
   /** Offsets that were committed at a moment of rest: nothing below may be handed out again. */
@@ -27,14 +29,16 @@ export class GroupPlay {
     this.protocol = protocol
   }
 
-  async join(member: string): Promise<void> {
+  async join(member: string, protocol = this.protocol): Promise<void> {
     this.seen.set(member, [])
     this.assigned.set(member, [])
-    await this.stage.ask('join', { member, group: this.group, topic: this.topic, protocol: this.protocol })
+    const client = protocol === 'consumer' ? this.stage.modern : this.stage.adapter
+    this.clients.set(member, client)
+    await client.ask('join', { member, group: this.group, topic: this.topic, protocol })
   }
 
   async leave(member: string): Promise<void> {
-    await this.stage.ask('leave', { member })
+    await this.client(member).ask('leave', { member })
     this.assigned.delete(member)
   }
 
@@ -49,7 +53,7 @@ export class GroupPlay {
   /** Takes from every member what it has. */
   async pollAll(): Promise<void> {
     for (const member of this.assigned.keys()) {
-      const { records, assigned } = await this.stage.ask('poll', { member, timeoutMs: 200 })
+      const { records, assigned } = await this.client(member).ask('poll', { member, timeoutMs: 200 })
       this.assigned.set(member, assigned)
       for (const record of records)
         holds(
@@ -100,19 +104,34 @@ export class GroupPlay {
     let failure = ''
     await eventually('a commit of all that was read (OffsetCommit)', async () => {
       await this.pollAll()
-      if (this.stage.habits.commitsByItself !== true)
-        for (const member of this.assigned.keys())
-          await this.stage.ask('commit', { member }).catch((error: unknown) => {
-            // A commit during a rebalance is refused, and is repeated.
-            if (!(error instanceof ClientError)) throw error
-            failure = error.message
-          })
+      for (const member of this.assigned.keys()) {
+        if (this.client(member) === this.stage.adapter && this.stage.habits.commitsByItself === true) continue
+        const committed = this.client(member).ask('commit', { member })
+        await committed.catch((error: unknown) => {
+          // A commit during a rebalance is refused, and is repeated.
+          if (!(error instanceof ClientError)) throw error
+          failure = error.message
+        })
+      }
       const committed = await this.stage.judge.committed(this.group, this.topic, PARTITIONS)
       const ends = Object.fromEntries(this.written)
       if (JSON.stringify(committed) === JSON.stringify(ends)) return true
       return `the group has ${JSON.stringify(committed)} of ${JSON.stringify(ends)}. ${failure}`
     })
     this.floor = Object.fromEntries(this.written)
+  }
+
+  /** The group is of this type now, whoever made it so. */
+  async becomes(type: GroupProtocol): Promise<void> {
+    await eventually(`a group of the type ${type} (JoinGroup, ConsumerGroupHeartbeat, ListGroups)`, async () => {
+      await this.pollAll()
+      const now = await this.stage.judge.groupType(this.group)
+      return now === type || `it is ${now}`
+    })
+  }
+
+  private client(member: string): Adapter {
+    return this.clients.get(member) ?? this.stage.adapter
   }
 
   /** What a member was handed, in order, once for each offset. */
@@ -189,6 +208,32 @@ async function resumes(stage: Stage, protocol: GroupProtocol): Promise<void> {
   await group.leave('second')
 }
 
+/** While the first member stays, one of the other protocol comes and goes; of which type the group is then. */
+async function migrates(stage: Stage, stays: GroupProtocol): Promise<void> {
+  const goes = stays === 'classic' ? 'consumer' : 'classic'
+  const group = await play(stage, stays)
+  await group.write('alone')
+  await group.join('stays')
+  await group.readAll()
+  await group.commitAll()
+  await group.becomes(stays)
+  await group.join('goes', goes)
+  await group.write('meanwhile', 5)
+  await group.shared()
+  await group.becomes('consumer')
+  await group.write('shared')
+  await group.readAll()
+  await group.commitAll()
+  holds(group.records('goes').length > 0, `the member of the ${goes} protocol was handed nothing`)
+  await group.leave('goes')
+  await group.write('alone again')
+  await group.readAll()
+  await group.shared()
+  await group.commitAll()
+  await group.becomes(stays)
+  await group.leave('stays')
+}
+
 export const groupFeatures: readonly Feature[] = [
   {
     name: 'consume-group',
@@ -214,6 +259,19 @@ export const groupFeatures: readonly Feature[] = [
     name: 'consumer-protocol-resume',
     shows: 'the same resumption with group.protocol=consumer (KIP-848)',
     run: (stage) => resumes(stage, 'consumer'),
+  },
+  {
+    name: 'group-migration',
+    shows:
+      'a member with group.protocol=consumer comes into a classic group and goes: its type changes, nothing is lost',
+    mixesProtocols: true,
+    run: (stage) => migrates(stage, 'classic'),
+  },
+  {
+    name: 'group-mixed',
+    shows: 'a classic member comes into a group of the consumer protocol and goes: both read, nothing is lost',
+    mixesProtocols: true,
+    run: (stage) => migrates(stage, 'consumer'),
   },
   { name: 'admin-groups', shows: 'groups are listed, described and deleted', run: administersGroups },
 ]
