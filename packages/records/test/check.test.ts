@@ -48,6 +48,7 @@ describe('a produced batch', () => {
     ['that is sound', batch(), {}, ErrorCode.NONE],
     ['with a producer id and a sequence', batch({ producerId: 7, producerEpoch: 0, baseSequence: 2 ** 31 - 1 }), {}, 0],
     ['followed by a partial one', Buffer.concat([batch(), batch().subarray(0, 50)]), {}, ErrorCode.NONE],
+    ['of records without a time', batch({}, record(-1), record(-1)), {}, ErrorCode.NONE],
     ['with attribute bits 6 and 7', changed((b) => writeInt16(b, 21, 0xc0)), {}, ErrorCode.NONE],
     ['that is null', null, {}, ErrorCode.INVALID_RECORD],
     ['that is empty', new Uint8Array(0), {}, ErrorCode.INVALID_RECORD],

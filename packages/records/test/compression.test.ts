@@ -127,6 +127,13 @@ describe('shapes that other writers make', () => {
     }
   })
 
+  it('the LZ4 frames that are written have blocks that do not refer to each other, as old clients need it', () => {
+    const large = new Uint8Array(300_000).fill(7)
+    const [magic, flags] = [compress('lz4', large).subarray(0, 4), compress('lz4', large)[4] as number]
+    expect([...magic]).toEqual([0x04, 0x22, 0x4d, 0x18])
+    expect((flags >> 5) & 1).toBe(1)
+  })
+
   it('an LZ4 frame of linked blocks with a content checksum, made by the reference tool, is read', () => {
     const frame = readFileSync(join(import.meta.dirname, 'golden', 'linked-blocks.lz4'))
     const lines = Array.from({ length: 4000 }, (_, i) => `line ${i % 977} of a text that refers to earlier blocks\n`)

@@ -1,7 +1,7 @@
 import { ErrorCode } from '@millrace/base'
-import { ApiVersionsApi } from '@millrace/protocol'
+import { ApiVersionsApi, ProduceApi } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
-import { harness } from './harness.ts'
+import { batch, harness, produceRequest } from './harness.ts'
 
 const NAMED = { clientSoftwareName: 'apache-kafka-java', clientSoftwareVersion: '4.3.1' }
 
@@ -62,6 +62,20 @@ describe('ApiVersions', () => {
     const answer = connect().ask(ApiVersionsApi, version, NAMED)
     expect(answer.errorCode).toBe(ErrorCode.NONE)
     expect(answer.apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion])).toEqual(SERVED)
+  })
+
+  test('does not list what is not whole: telemetry, transactions', () => {
+    const partly = [24, 25, 26, 28, 71, 72]
+    expect(SERVED.filter(([key = -1]) => partly.includes(key))).toEqual([])
+  })
+
+  test('is answered at once while produces of other connections wait for their watermark', () => {
+    const { broker, connect } = harness()
+    for (const replica of broker.topic('t')) replica.alone = false
+    const writer = connect()
+    writer.send(ProduceApi, 9, produceRequest('t', batch(['a']), { timeoutMs: 30_000 }))
+    expect(connect().ask(ApiVersionsApi, 4, NAMED).errorCode).toBe(ErrorCode.NONE)
+    expect(writer.receive()).toEqual([])
   })
 
   test('lists the features of the cluster at their only level, with the metadata index as their epoch', () => {

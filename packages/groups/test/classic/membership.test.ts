@@ -264,6 +264,25 @@ describe('a static member', () => {
     expect(harness.sync({ ...now, groupInstanceId: 'i' }).response.assignment).toEqual(assignment({ t: [5] }))
   })
 
+  test('comes back at another coordinator: it has its place again, nobody rebalances, and its old self is fenced', () => {
+    const harness = new ShardHarness()
+    const leader = harness.stable(1)[0] as JoinGroupResponse
+    const old = harness.join({ groupInstanceId: 'i' })
+    const rejoined = harness.join({ memberId: leader.memberId }).response
+    harness.sync(rejoined, { [old.response.memberId]: assignment({ t: [5] }) })
+    harness.sync({ ...old.response, groupInstanceId: 'i' })
+    harness.reload()
+    expect(harness.heartbeat({ ...old.response, groupInstanceId: 'i' })).toBe(0)
+    const now = harness.join({ groupInstanceId: 'i' }).response
+    expect([now.error, now.generation, harness.state]).toEqual([0, rejoined.generation, 'Stable'])
+    expect(harness.sync({ ...now, groupInstanceId: 'i' }).response.assignment).toEqual(assignment({ t: [5] }))
+    expect(harness.heartbeat(rejoined)).toBe(0)
+    expect(harness.heartbeat({ ...old.response, groupInstanceId: 'i' })).toBe(ErrorCode.FENCED_INSTANCE_ID)
+    harness.reload()
+    expect(harness.heartbeat({ ...old.response, groupInstanceId: 'i' })).toBe(ErrorCode.FENCED_INSTANCE_ID)
+    expect(harness.heartbeat({ ...now, groupInstanceId: 'i' })).toBe(0)
+  })
+
   test('that leads is told from version 9 on that the work is divided, and before that somebody else leads', () => {
     const harness = new ShardHarness()
     const [before] = harness.stable(1, { groupInstanceId: 'i' }) as [JoinGroupResponse]
