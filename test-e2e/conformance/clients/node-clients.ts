@@ -20,10 +20,13 @@ export const kafkajs: ClientSpec = {
   install: nodeProgram('kafkajs.ts'),
 }
 
+const NO_GENERATION =
+  'as a classic member it reads offsets without its generation, which groups of the newer protocol refuse, Kafka’s too'
+
 export const platformatic: ClientSpec = {
   name: 'platformatic',
   version: '2.12.1',
   habits: {},
-  lacks: {},
+  lacks: { 'group-migration': NO_GENERATION, 'group-mixed': NO_GENERATION },
   install: nodeProgram('platformatic.ts'),
 }
