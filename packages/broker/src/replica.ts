@@ -235,6 +235,7 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
   update(image: PartitionImage, state: PartitionState, brokers: ReadonlyMap<number, BrokerState>): void {
     this.image = image
     const before = this.machine.leaderEpoch
+    if (state.leaderEpoch !== before && state.leader === this.host.brokerId) this.settleStaged()
     this.step({ kind: 'metadata', state, brokers })
     this.host.follows(this)
     if (this.machine.role !== 'leader') this.failProduces(ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -422,6 +423,12 @@ export class BrokerReplica implements Replica, LogEvents, ReplicaLogOwner {
     const fields = { ...this.fields(), from, to: log.endOffset, restarted: restartAt !== null }
     this.host.lines.info(fields, 'log truncated')
     return true
+  }
+
+  /** Whoever reads the log because a new epoch begins finds in it all that was taken before. */
+  private settleStaged(): void {
+    this.flushStaged()
+    if (this.queue.stagedCount > 0) this.failStaged(ErrorCode.NOT_LEADER_OR_FOLLOWER)
   }
 
   /** Nothing that was staged is written. */

@@ -1,6 +1,7 @@
 import { ErrorCode } from '@millrace/base'
 import { isReassigning } from '@millrace/metadata'
 import { describe, expect, it } from 'vitest'
+import { partitionState } from '../src/partition-state.ts'
 import type { BrokerReplica } from '../src/replica.ts'
 import { bigBatch, Cluster, eventually, sleep, type TestBroker } from './cluster.ts'
 import { contents } from './contents.ts'
@@ -114,6 +115,21 @@ describe('a partition that moves', () => {
     expect(writes.failed).toEqual([])
     expect(cluster.controller.partition('t').leader).toBe(1)
     await holds(cluster, cluster.controller.partition('t').replicas, writes.acked)
+  })
+
+  it('under a leader that stays has written what was taken in the same turn before the next epoch begins', async () => {
+    await using cluster = await Cluster.started('staged', 2)
+    await cluster.topic('t', [1, 2])
+    const replica = cluster.broker(1).replica('t') as BrokerReplica
+    const answered = cluster.broker(1).produce('t', ['a'])
+    expect(replica.log.endOffset).toBe(0)
+    const { leaderEpoch, partitionEpoch } = replica.image
+    const image = { ...replica.image, leaderEpoch: leaderEpoch + 1, partitionEpoch: partitionEpoch + 1 }
+    replica.update(image, partitionState(image, 1), new Map([[2, { epoch: 1, eligible: true }]]))
+    expect(replica.machine).toMatchObject({ role: 'leader', leaderEpoch: leaderEpoch + 1, epochStart: 1 })
+    cluster.controller.force('t', { leader: 1 })
+    expect((await answered).error).toBe(ErrorCode.NONE)
+    expect(await cluster.broker(1).read('t')).toEqual(['a'])
   })
 
   it('from one replica to another takes writes while the new one copies', async () => {
