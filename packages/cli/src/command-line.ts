@@ -75,7 +75,7 @@ function addDev(program: Command): void {
 }
 
 function addTopic(program: Command): void {
-  const topic = program.command('topic').description('create, list, describe, alter and delete topics')
+  const topic = program.command('topic').description('create, list, describe, alter, reassign and delete topics')
   const load = () => import('./commands/topic.ts')
   withCluster(topic.command('create <name>'))
     .description('create a topic')
@@ -101,6 +101,13 @@ function addTopic(program: Command): void {
     .option('--config <key=value>', 'set; may be repeated', collect)
     .option('--delete-config <key>', 'back to the default; may be repeated', collect)
     .action(async (name, options) => (await load()).alterTopic(name, options))
+  withCluster(topic.command('reassign [name]'))
+    .description('move partitions to other brokers, or list what is being moved')
+    .option('--partition <n=brokers>', 'to these brokers, the first to lead, as 0=1,2,3; may be repeated', collect)
+    .option('--brokers <ids>', 'all partitions, or each --partition N, to these brokers in turn')
+    .option('--cancel', 'take back all that is under way, or each --partition N')
+    .option('--wait', 'return when the copies are made')
+    .action(async (name, options) => (await import('./commands/reassign.ts')).reassign(name, options))
   withCluster(topic.command('delete <name>'))
     .description('delete a topic with its records')
     .action(async (name, options) => (await load()).deleteTopic(name, options))

@@ -1,5 +1,6 @@
 import { ErrorCode, MillraceError, ZERO_UUID } from '@millrace/base'
 import {
+  AlterPartitionReassignmentsApi,
   type Api,
   CreatePartitionsApi,
   CreateTopicsApi,
@@ -10,6 +11,7 @@ import {
   type DescribeConfigsRequest,
   type DescribeConfigsResponse,
   IncrementalAlterConfigsApi,
+  ListPartitionReassignmentsApi,
 } from '@millrace/protocol'
 import type { Cluster, TopicMetadata } from './cluster.ts'
 import { ConnectionPool } from './connection-pool.ts'
@@ -18,6 +20,7 @@ import { GroupAdmin } from './group-admin.ts'
 import type { TopicPartition } from './group-descriptions.ts'
 import { EARLIEST, LATEST, listOffsets, listOffsetsWhereLed, type OffsetRules } from './offsets.ts'
 import { refuse, refuseFinally } from './refusal.ts'
+import { type PartitionMove, type Reassignment, reassignmentsOf } from './reassignments.ts'
 import { retrying } from './retry.ts'
 
 /** A topic to be created. */
@@ -139,6 +142,38 @@ export class Admin {
       refuseFinally(results[0], `topic ${name}`)
     })
     if (!validateOnly) await this.knownEverywhere(name, total)
+  }
+
+  /**
+   * Moves partitions to other brokers, or takes moves back (KIP-455). Resolves when the controller has decided, not when the copies are made:
+   * ask `reassignments` for that. Each partition is decided by itself; rejects with the first refusal, when others may be on their way.
+   */
+  async reassign(topic: string, moves: readonly PartitionMove[]): Promise<void> {
+    if (moves.length === 0) return
+    const partitions = moves.map(({ partition, replicas }) => ({ partitionIndex: partition, replicas }))
+    const request = {
+      timeoutMs: this.timeoutMs,
+      allowReplicationFactorChange: true,
+      topics: [{ name: topic, partitions }],
+    }
+    await this.change(`partitions of topic ${topic}`, ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, async () => {
+      const answer = await this.toController(AlterPartitionReassignmentsApi, request)
+      refuse(answer, `topic ${topic}`)
+      for (const { partition } of moves) {
+        const result = answer.responses[0]?.partitions.find(({ partitionIndex }) => partitionIndex === partition)
+        refuseFinally(result, `topic ${topic} partition ${partition}`)
+      }
+    })
+  }
+
+  /** The moves that are under way, of one topic or of all, sorted by topic and partition. */
+  async reassignments(topic?: string): Promise<readonly Reassignment[]> {
+    return this.retrying('reassignments', async () => {
+      const answer = await this.toController(ListPartitionReassignmentsApi, { timeoutMs: this.timeoutMs, topics: null })
+      refuse(answer, 'reassignments')
+      const all = reassignmentsOf(answer)
+      return topic === undefined ? all : all.filter((one) => one.topic === topic)
+    })
   }
 
   /** All topics, sorted by name; internal ones too. */
