@@ -14,7 +14,7 @@ const gzipLevel = int({ min: -1, max: 9 })
 const throttled: ValueRule = {
   type: 'list',
   problem: (text) =>
-    /^\s*(\*|none|(\d+:\d+\s*(,\s*\d+:\d+\s*)*)?)\s*$/.test(text)
+    /^(\*|none|)$/.test(text.trim()) || text.split(',').every((pair) => /^\d+:\d+$/.test(pair.trim()))
       ? null
       : `${JSON.stringify(text.slice(0, 100))} is neither "*" nor a list of partition:broker`,
 }

@@ -26,8 +26,10 @@ import { configKind, configRecord } from './snapshot.ts'
 
 const MIN_ISR = 'min.insync.replicas'
 const UNCLEAN = 'unclean.leader.election.enable'
-/** As the record holds it. */
-const MAX_VALUE_LENGTH = 8192
+/** As the record holds it, and Kafka's: a throttle names every replica of a topic that moves. */
+const MAX_VALUE_BYTES = 0x7fff
+/** Shorter texts fit, whatever they are made of. */
+const SHORT_LENGTH = 8192
 /** The most that the name of a group can be on the wire of the older versions, and more than anybody needs. */
 const MAX_GROUP_ID_LENGTH = 32767
 const KEYS = { topic: TOPIC_KEYS, broker: BROKER_KEYS, group: GROUP_KEYS } as const
@@ -219,8 +221,8 @@ function checkMayChange(resource: ConfigResource, name: string): void {
 }
 
 function checkValue(context: MachineContext, resource: ConfigResource, name: string, value: string): void {
-  if (value.length > MAX_VALUE_LENGTH)
-    throw new Refused(ErrorCode.INVALID_CONFIG, `${name}: a value has at most ${MAX_VALUE_LENGTH} characters`)
+  if (value.length > SHORT_LENGTH && bytesOf(value) > MAX_VALUE_BYTES)
+    throw new Refused(ErrorCode.INVALID_CONFIG, `${name}: a value has at most ${MAX_VALUE_BYTES} bytes`)
   const problem = valueProblem(context, resource.kind, name, value)
   if (problem !== null) throw new Refused(ErrorCode.INVALID_CONFIG, problem)
 }
@@ -244,6 +246,16 @@ function valueProblem(
 }
 
 /** What holds for a resource as a whole; a broker's settings do not depend on each other. */
+/** In UTF-8. */
+function bytesOf(text: string): number {
+  let bytes = 0
+  for (const character of text) {
+    const point = character.codePointAt(0) as number
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x1_0000 ? 3 : 4
+  }
+  return bytes
+}
+
 function checkTogether(context: MachineContext, kind: ConfigResource['kind'], settings: Properties): void {
   if (kind === 'broker') return
   const check = kind === 'topic' ? topicConfigsProblem : groupConfigsProblem
