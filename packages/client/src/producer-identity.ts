@@ -63,40 +63,63 @@ function explained(error: Error): Error {
 }
 
 /**
- * The numbers of one partition's batches, of which at most one is on its way. What is repeated keeps its numbers. Where it is not known whether a
- * batch was written that is given up, the next one begins a new epoch: the broker refuses the old one if it still comes.
+ * The numbers of one partition's batches, in the order in which they leave for the first time. What is repeated keeps its numbers. Where it is not
+ * known whether a batch was written that is given up, the next one begins a new epoch: the broker refuses the old one if it still comes.
  */
 export class Numbering {
   private readonly identity: ProducerIdentity
   private producerId = -1
   private epoch = 0
   private next = 0
+  /** A batch of this epoch is written. */
+  private written = false
 
   constructor(identity: ProducerIdentity) {
     this.identity = identity
   }
 
-  /** The numbers of the next batch; `producerId` is the producer's, for a partition that has none yet. */
-  numbers(producerId: number): BatchNumbers {
+  /**
+   * The broker knows the epoch, and so refuses whatever comes out of order. A producer that it does not know may begin with any number: then a
+   * second batch could be written while the first one is not.
+   */
+  get known(): boolean {
+    return this.written
+  }
+
+  /** The partition begins with this id where it has none. */
+  enter(producerId: number): void {
     if (this.producerId < 0) Object.assign(this, { producerId, epoch: 0, next: 0 })
-    return { producerId: this.producerId, producerEpoch: this.epoch, baseSequence: this.next }
   }
 
-  /** The batch with the last numbers, of so many records, is written. */
-  written(records: number): void {
-    this.next = (this.next + records) & LAST_SEQUENCE
+  /** A batch with these numbers is written. */
+  confirm({ producerId, producerEpoch }: BatchNumbers): void {
+    this.written ||= producerId === this.producerId && producerEpoch === this.epoch
   }
 
-  /** The batch with the last numbers is given up, and may be written. */
+  /** The numbers of the next batch, of so many records. */
+  take(records: number): BatchNumbers {
+    const { producerId, epoch: producerEpoch, next: baseSequence } = this
+    this.next = (baseSequence + records) & LAST_SEQUENCE
+    return { producerId, producerEpoch, baseSequence }
+  }
+
+  /** The batch with these numbers, the last of those that left, is not written and never will be: the next one takes its place. */
+  giveBack({ producerId, producerEpoch, baseSequence }: BatchNumbers): void {
+    if (producerId === this.producerId && producerEpoch === this.epoch) this.next = baseSequence
+  }
+
+  /** A batch is given up that may be written. */
   lost(): void {
     if (this.epoch >= LAST_EPOCH) return this.leave()
     this.epoch++
     this.next = 0
+    this.written = false
   }
 
   /** Somebody else uses the id. */
   leave(): void {
     this.producerId = -1
+    this.written = false
     this.identity.renew()
   }
 }

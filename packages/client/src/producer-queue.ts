@@ -11,11 +11,23 @@ export interface BatchRules {
 const MAX_BATCH_AGE_MS = 1_000
 const FIRST_CAPACITY_BYTES = 4_096
 
-/** Batches of one partition in the order of `send`. At most one is on its way, so that retries never reorder. */
+/** Brokers recognise so many batches of an idempotent producer. */
+const MOST_FLYING = 5
+
+/** A batch that did not get through, in the order in which such batches left. */
+export interface Returned<Outcome> {
+  readonly batch: ProducerBatch
+  readonly outcome: Outcome
+}
+
+/**
+ * Batches of one partition in the order of `send`. Where they are numbered several may be on their way, because the broker refuses what comes out of
+ * order; else one, so that retries never reorder. Where one does not get through nothing leaves before all that are on their way have come
+ * back; then those go again one after the other, as they are.
+ */
 export class PartitionQueue {
   readonly topic: string
   readonly partition: number
-  inFlight = false
   /** No try before this time, in milliseconds of `performance.now()`. */
   notBefore = 0
   /** How often in a row there was no leader to send to. */
@@ -28,6 +40,9 @@ export class PartitionQueue {
   readonly numbering: Numbering | null
   private readonly rules: BatchRules
   private batches: ProducerBatch[] = []
+  /** Those on their way, in the order in which they left. */
+  private flying: ProducerBatch[] = []
+  private readonly returned = new Map<ProducerBatch, unknown>()
   private capacity = FIRST_CAPACITY_BYTES
   /** Falls when the broker finds a batch too large. */
   private limit: number
@@ -39,6 +54,15 @@ export class PartitionQueue {
     this.partition = partition
     this.rules = rules
     this.limit = rules.maxBatchBytes
+  }
+
+  /** Nothing may leave now, whatever waits. */
+  get busy(): boolean {
+    const { flying, numbering, head } = this
+    if (flying.length === 0) return this.returned.size > 0
+    if (numbering === null || !numbering.known || flying.length >= MOST_FLYING || this.returned.size > 0) return true
+    // A batch that is repeated goes alone: what would follow it may be in vain.
+    return head === null || head.failures > 0 || (flying.at(-1) as ProducerBatch).failures > 0
   }
 
   get empty(): boolean {
@@ -73,19 +97,53 @@ export class PartitionQueue {
     return batch
   }
 
-  /** When the next batch may leave, in milliseconds of `performance.now()`; `Infinity` while nothing waits or one is on its way. */
+  /** When the next batch may leave, in milliseconds of `performance.now()`; `Infinity` while nothing waits or may leave. */
   dueAt(flushedEpoch: number): number {
     const { head } = this
-    if (this.inFlight || head === null) return Number.POSITIVE_INFINITY
-    const at = this.full || head.failures > 0 || head.epoch <= flushedEpoch ? 0 : head.openedAt + this.rules.lingerMs
-    return Math.max(this.notBefore, at)
+    if (this.busy || head === null) return Number.POSITIVE_INFINITY
+    const hurries = this.full || head.failures > 0 || head.epoch <= flushedEpoch
+    // While others are on their way a batch grows, which costs less than to send a small one.
+    if (!hurries && this.flying.length > 0) return Number.POSITIVE_INFINITY
+    return Math.max(this.notBefore, hurries ? 0 : head.openedAt + this.rules.lingerMs)
   }
 
-  /** Takes the batch to send now. The queue must not be empty. */
+  /** Takes the batch to send now, which `landed` or `cameBack` ends. The queue must not be empty. */
   take(): ProducerBatch {
     const batch = this.batches.shift() as ProducerBatch
+    this.flying.push(batch)
+    if (this.numbering?.known === true) batch.numbers ??= this.numbering.take(batch.count)
     this.capacity = Math.min(Math.max(batch.size, FIRST_CAPACITY_BYTES), this.rules.maxBatchBytes)
     return batch
+  }
+
+  /** A batch got through. */
+  landed(batch: ProducerBatch): void {
+    if (batch.numbers !== null) this.numbering?.confirm(batch.numbers)
+    this.flying.splice(this.flying.indexOf(batch), 1)
+  }
+
+  /** A batch did not get through. */
+  cameBack(batch: ProducerBatch, outcome: unknown): void {
+    this.returned.set(batch, outcome)
+  }
+
+  /** Those that did not get through, once all that were on their way have come back; null until then, and where there are none. */
+  takeReturned<Outcome>(): readonly Returned<Outcome>[] | null {
+    if (this.returned.size === 0 || this.returned.size < this.flying.length) return null
+    const all = this.flying.map((batch) => ({ batch, outcome: this.returned.get(batch) as Outcome }))
+    this.flying = []
+    this.returned.clear()
+    return all
+  }
+
+  /** A batch that waits has numbers: it left before. */
+  get numbered(): boolean {
+    return this.batches.some(({ numbers }) => numbers !== null)
+  }
+
+  /** The batches that wait and have numbers get others. */
+  renumber(): void {
+    for (const batch of this.batches) if (batch.numbers !== null) batch.renumber()
   }
 
   /** Puts batches in front of everything else. */

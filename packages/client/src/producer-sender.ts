@@ -42,11 +42,13 @@ export class ProducerSender {
   private readonly options: Required<ProducerOptions>
   private readonly hooks: SenderHooks
   private readonly queues = new Map<string, PartitionQueue[]>()
-  /** Queues that have something to send and nothing on its way; who was served goes to the end. */
+  /** Queues that have something to send, and may; who was served goes to the end. */
   private readonly active = new Set<PartitionQueue>()
   private readonly inFlight = new Map<number, number>()
   /** With acks 0: where the last batch went, since a refusal shows only in that connection's end. */
   private readonly unanswered = new Map<number, Connection>()
+  /** When the last request to a broker was handed to its connection: they are sent in the order in which their batches left. */
+  private readonly handedOver = new Map<number, Promise<void>>()
   private readonly refresher: MetadataRefresher
   /** Null without idempotence. */
   private readonly identity: ProducerIdentity | null
@@ -80,7 +82,7 @@ export class ProducerSender {
     const opened = batch.count === 0
     if (opened) this.hooks.flushes.begin(batch.epoch)
     this.buffered += batch.add(record.record, record.record.timestamp ?? Date.now(), record)
-    if (queue.inFlight) return
+    if (queue.busy) return
     if (opened) this.active.add(queue)
     if (queue.full) this.schedule()
     else if (opened) this.wakeAt(queue.dueAt(this.hooks.flushes.flushedEpoch), now)
@@ -142,13 +144,14 @@ export class ProducerSender {
     let next = Number.POSITIVE_INFINITY
     for (const queue of this.active) {
       this.expire(queue, now)
-      if (queue.dueAt(flushedEpoch) <= now) this.depart(queue, departures, now)
+      const left = queue.dueAt(flushedEpoch) <= now && this.depart(queue, departures, now)
       const { head } = queue
-      if (head === null || queue.inFlight) {
+      if (head === null || queue.busy) {
         this.active.delete(queue)
         continue
       }
       const due = queue.dueAt(flushedEpoch)
+      if (left && due <= now) this.schedule()
       // What is due and did not leave waits for an answer of its leader, which pumps again.
       next = Math.min(next, due > now ? due : Number.POSITIVE_INFINITY, head.deadline)
     }
@@ -156,22 +159,29 @@ export class ProducerSender {
     this.wakeAt(next, now)
   }
 
-  private depart(queue: PartitionQueue, departures: Map<number, Departure>, now: number): void {
+  /** Whether a batch leaves. */
+  private depart(queue: PartitionQueue, departures: Map<number, Departure>, now: number): boolean {
     if (this.cluster.stale(queue.topic)) this.refresher.ask(queue.topic)
     const leader = this.cluster.leader(queue.topic, queue.partition)
     queue.lastLeader = leader
-    if (leader < 0) return this.strand(queue, now)
+    if (leader < 0) {
+      this.strand(queue, now)
+      return false
+    }
     queue.leaderless = 0
     queue.goneSince = null
     const departure = departures.get(leader) ?? { flights: [], bytes: 0 }
-    if ((this.inFlight.get(leader) ?? 0) >= MAX_IN_FLIGHT_PER_BROKER) return
+    if ((this.inFlight.get(leader) ?? 0) >= MAX_IN_FLIGHT_PER_BROKER) return false
     // It leaves with the next request.
-    if (departure.bytes > MAX_REQUEST_BYTES) return this.schedule()
+    if (departure.bytes > MAX_REQUEST_BYTES) {
+      this.schedule()
+      return false
+    }
     const batch = queue.take()
-    queue.inFlight = true
     departure.flights.push({ queue, batch })
     departure.bytes += batch.size
     departures.set(leader, departure)
+    return true
   }
 
   /** There is no leader, or no such partition any more. */
@@ -198,34 +208,50 @@ export class ProducerSender {
     this.inFlight.set(leader, (this.inFlight.get(leader) ?? 1) - 1)
     for (const flight of flights) {
       const { queue } = flight
-      queue.inFlight = false
-      if (outcome instanceof Error) this.failed(flight, outcome)
-      else this.land(flight, outcome.get(flightKey(queue.topic, queue.partition)))
+      this.land(flight, outcome instanceof Error ? outcome : answerFor(flight, outcome))
+      this.recover(queue)
       if (!queue.empty) this.active.add(queue)
     }
     if (this.active.size > 0) this.schedule()
   }
 
   private async request(leader: number, flights: readonly Flight[]): Promise<ReadonlyMap<string, PartitionAnswer>> {
+    const { acks, requestTimeoutMs } = this.options
+    const before = this.handedOver.get(leader)
+    const turn = Promise.withResolvers<void>()
+    this.handedOver.set(leader, turn.promise)
+    try {
+      const request = await this.encode(flights)
+      await before
+      const connection = await this.cluster.broker(this.pool, leader)
+      const answer =
+        acks === 0
+          ? this.sendUnanswered(leader, connection, request)
+          : connection.send(ProduceApi, request, requestTimeoutMs + ANSWER_SLACK_MS).then(byFlight)
+      turn.resolve()
+      return await answer
+    } finally {
+      turn.resolve()
+    }
+  }
+
+  private async encode(flights: readonly Flight[]): Promise<ProduceRequest> {
     const { acks, compression, requestTimeoutMs } = this.options
     const topics = new Map<string, { index: number; records: Uint8Array }[]>()
     const producerId = this.identity === null ? -1 : await this.identity.id()
     for (const { queue, batch } of flights) {
-      batch.numbers ??= queue.numbering?.numbers(producerId) ?? null
+      queue.numbering?.enter(producerId)
+      batch.numbers ??= queue.numbering?.take(batch.count) ?? null
       const partitions = topics.get(queue.topic) ?? []
       topics.set(queue.topic, partitions)
       partitions.push({ index: queue.partition, records: await batch.seal(compression) })
     }
-    const request: ProduceRequest = {
+    return {
       transactionalId: null,
       acks: acks === 'all' ? -1 : acks,
       timeoutMs: requestTimeoutMs,
       topicData: [...topics].map(([name, partitionData]) => ({ name, topicId: ZERO_UUID, partitionData })),
     }
-    const connection = await this.cluster.broker(this.pool, leader)
-    if (acks === 0) return this.sendUnanswered(leader, connection, request)
-    const answer = await connection.send(ProduceApi, request, requestTimeoutMs + ANSWER_SLACK_MS)
-    return byFlight(answer)
   }
 
   private async sendUnanswered(
@@ -248,16 +274,32 @@ export class ProducerSender {
     })
   }
 
-  private land(flight: Flight, answer: PartitionAnswer | undefined): void {
+  private land({ queue, batch }: Flight, outcome: PartitionAnswer | Error): void {
+    if (outcome instanceof Error || !WRITTEN.has(outcome.errorCode as ErrorCode)) return queue.cameBack(batch, outcome)
+    queue.landed(batch)
+    this.finish(batch, () => batch.settle(queue.topic, queue.partition, outcome))
+  }
+
+  /**
+   * What is to become of batches that did not get through: the first of them decides. Those behind it go again, whatever was said to them: mostly
+   * that the first one was missing.
+   */
+  private recover(queue: PartitionQueue): void {
+    const returned = queue.takeReturned<PartitionAnswer | Error>()
+    const first = returned?.[0]
+    if (returned === null || first === undefined) return
+    const behind = returned.slice(1).map(({ batch }) => batch)
+    for (const batch of behind) batch.failures++
+    queue.putBack(behind)
+    const flight = { queue, batch: first.batch }
+    if (first.outcome instanceof Error) this.failed(flight, first.outcome)
+    else this.refused(flight, first.outcome)
+  }
+
+  private refused(flight: Flight, answer: PartitionAnswer): void {
     const { queue, batch } = flight
     const { topic, partition } = queue
-    if (answer === undefined)
-      return this.failed(flight, new ConnectionError('the broker left a partition out of its answer'))
     const code = answer.errorCode as ErrorCode
-    if (code === ErrorCode.NONE || code === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
-      queue.numbering?.written(batch.count)
-      return this.finish(batch, () => batch.settle(topic, partition, answer))
-    }
     const error = new KafkaError(code, `topic ${topic} partition ${partition}`, answer.errorMessage)
     const tooLarge = code === ErrorCode.MESSAGE_TOO_LARGE || code === ErrorCode.RECORD_LIST_TOO_LARGE
     if (batch.numbers !== null && RENUMBERED.has(code)) return this.renumber(flight, error)
@@ -323,6 +365,8 @@ export class ProducerSender {
     if (error.code === ErrorCode.INVALID_PRODUCER_EPOCH) numbering?.leave()
     else numbering?.lost()
     flight.batch.renumber()
+    // What was to follow is not written either.
+    flight.queue.renumber()
     this.again(flight, error)
   }
 
@@ -368,6 +412,9 @@ export class ProducerSender {
   }
 }
 
+/** What the broker says when it has the batch. */
+const WRITTEN: ReadonlySet<ErrorCode> = new Set([ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER])
+
 /** What the broker says to numbers that do not continue what it has. */
 const RENUMBERED: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -375,9 +422,17 @@ const RENUMBERED: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.UNKNOWN_PRODUCER_ID,
 ])
 
-/** The batch goes no more as it is. Where an earlier try may have written it, its numbers are not used again. */
-function giveUp({ numbering }: PartitionQueue, { numbers, failures }: ProducerBatch): void {
-  if (numbers !== null && failures > 0) numbering?.lost()
+/**
+ * The batch goes no more as it is. Where an earlier try may have written it, its numbers are not used again. Else nothing that was to follow it is
+ * written, and all of that gets other numbers; in another epoch, because it may be on its way still.
+ */
+function giveUp(queue: PartitionQueue, { numbers, failures }: ProducerBatch): void {
+  const { numbering } = queue
+  if (numbers === null || numbering === null) return
+  if (failures > 0) return numbering.lost()
+  if (!queue.numbered) return numbering.giveBack(numbers)
+  numbering.lost()
+  queue.renumber()
 }
 
 const UNKNOWN_PLACE = Object.freeze({
@@ -389,6 +444,11 @@ const UNKNOWN_PLACE = Object.freeze({
   errorMessage: null,
   currentLeader: { leaderId: -1, leaderEpoch: -1 },
 })
+
+function answerFor({ queue }: Flight, answers: ReadonlyMap<string, PartitionAnswer>): PartitionAnswer | Error {
+  const answer = answers.get(flightKey(queue.topic, queue.partition))
+  return answer ?? new ConnectionError('the broker left a partition out of its answer')
+}
 
 function byFlight({ responses }: Pick<ProduceResponse, 'responses'>): ReadonlyMap<string, PartitionAnswer> {
   const answers = new Map<string, PartitionAnswer>()

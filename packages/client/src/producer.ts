@@ -56,8 +56,8 @@ const DEFAULTS: Required<Omit<ProducerOptions, 'idempotent'>> = {
 }
 
 /**
- * Sends records. Batches by partition, at most one batch of a partition on its way, so that the order within a partition is the order
- * of `send` whatever is repeated, and unless `idempotent` is false nothing is written twice.
+ * Sends records. Batches by partition, several of them on their way where the broker puts them in order and one where not, so that the order within
+ * a partition is the order of `send` whatever is repeated; and unless `idempotent` is false nothing is written twice.
  */
 export class Producer implements AsyncDisposable {
   private readonly cluster: Cluster

@@ -186,7 +186,7 @@ describe('a producer', () => {
     expect(largest).toBeLessThanOrEqual(52_000)
   })
 
-  it('has one batch of a partition on its way, and leaves no partition behind', async () => {
+  it('has one batch of a partition on its way where it is not idempotent, and leaves no partition behind', async () => {
     await using cluster = await FakeCluster.start()
     cluster.topic(TOPIC, 40)
     let under = 0
@@ -203,7 +203,8 @@ describe('a producer', () => {
       },
       10_000,
     )
-    const producer = cluster.client().producer({ lingerMs: 0, batchBytes: 1_000, maxBatchBytes: 1_000 })
+    const options = { idempotent: false, lingerMs: 0, batchBytes: 1_000, maxBatchBytes: 1_000 }
+    const producer = cluster.client().producer(options)
     await Promise.all(
       Array.from({ length: 4_000 }, (_, at) =>
         producer.send({ topic: TOPIC, partition: at % 40, value: `r${Math.floor(at / 40)}` }),
