@@ -109,7 +109,7 @@ async function sendThrough(chaos: Chaos, seed: number): Promise<Outcome> {
     },
     1_000_000,
   )
-  const client = cluster.client({ retryBackoffMs: 1, retryBackoffMaxMs: 4 })
+  const client = cluster.client()
   const producer = client.producer({ lingerMs: 0, batchBytes: 100, maxBatchBytes: 400 })
   for (let round = 0; round < 20; round++) {
     const sends = Array.from({ length: 60 }, (_, at) =>
