@@ -11,7 +11,7 @@ import {
   type Uuid,
   type World,
 } from '@millrace/base'
-import type { GroupView, Rebalance } from '@millrace/groups'
+import type { Rebalance } from '@millrace/groups'
 import { type ClusterImage, originOf } from '@millrace/metadata'
 import type { AlterPartition, PartitionMessage } from '@millrace/replication'
 import type { Hello, QuarantinedPartition } from '@millrace/rpc'
@@ -107,7 +107,7 @@ class BrokerNode
   private readonly lanes: ReplicationLanes
   private readonly work: TurnWork
   private readonly upkeep: Upkeep
-  private readonly groups: GroupCoordinator
+  readonly groups: GroupCoordinator
   readonly lags: LagService
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
@@ -389,14 +389,6 @@ class BrokerNode
 
   addressOf(brokerId: number): Address | null {
     return this.lanes.addressOf(brokerId)
-  }
-
-  groupViews(): Iterable<GroupView> {
-    return this.groups.views()
-  }
-
-  groupTimeMs(): number {
-    return this.groups.time.nowMs()
   }
 
   rebalanced(rebalance: Rebalance): void {

@@ -46,7 +46,7 @@ export interface BrokerImage {
   readonly epoch: number
   readonly incarnationId: Uuid
   readonly rack: string | null
-  /** Client listeners by name, and `PEER`, the inter-node address. */
+  /** Client listeners by name, `PEER`, the inter-node address, and `HTTP` where there is an endpoint. */
   readonly endpoints: readonly EndpointImage[]
   /** The log directories that are online. A replica in any other cannot lead or be in sync. */
   readonly directories: readonly Uuid[]

@@ -140,3 +140,30 @@ describe('a node configuration', () => {
     )
   })
 })
+
+describe('http.listener', () => {
+  const httpOf = (value: string, more = ''): unknown =>
+    readNodeConfig(`${KAFKA_FILE}\nhttp.listener=${value}\n${more}`, 'host').config?.http
+
+  it('is nowhere unless it is set, and on a node that serves no clients', () => {
+    expect(readNodeConfig(KAFKA_FILE, 'host').config?.http).toBeNull()
+    expect(httpOf('')).toBeNull()
+    expect(httpOf(':8080', 'process.roles=controller')).toBeNull()
+  })
+
+  it.each([
+    ['10.1.1.1:8080', '10.1.1.1', '10.1.1.1'],
+    ['[::1]:8080', '::1', '::1'],
+    [':8080', '0.0.0.0', 'node7'],
+    ['[::]:8080', '::', 'node7'],
+  ])('%s is bound to %s, and told as %s', (value, bound, told) => {
+    expect(httpOf(value, 'advertised.listeners=PLAINTEXT://node7:9092')).toEqual({
+      bind: { host: bound, port: 8080 },
+      advertised: { host: told, port: 8080 },
+    })
+  })
+
+  it.each(['8080', 'host', 'http://host:8080', 'host:99999'])('%s is told with its line', (value) => {
+    expect(problemsOf(`${KAFKA_FILE}http.listener=${value}`)).toEqual([`13: http.listener=${value}: not host:port`])
+  })
+})

@@ -10,6 +10,7 @@ import {
 import type { CommittedOffset, GroupView, Rebalance } from '@millrace/groups'
 import type { ClusterImage, TopicImage } from '@millrace/metadata'
 import type { Hello } from '@millrace/rpc'
+import type { SteadyTime } from '../groups/steady-time.ts'
 import type { BrokerConfig } from '../seams.ts'
 import { brokerProperties, topicSettings } from '../topic-settings.ts'
 import { type LogFacts, reportOf, type Retention } from './lag-report.ts'
@@ -29,10 +30,8 @@ export interface LagServiceHost extends OffsetStreamsHost {
   readonly config: BrokerConfig
   readonly image: ClusterImage
   serving(): boolean
-  /** The groups that this broker coordinates. */
-  groupViews(): Iterable<GroupView>
-  /** Wall time that does not jump, in milliseconds since 1970: what commits are dated by. */
-  groupTimeMs(): number
+  /** The groups that this broker coordinates, and the time that their commits are dated by. */
+  readonly groups: { views(): Iterable<GroupView>; readonly time: SteadyTime }
 }
 
 /**
@@ -60,7 +59,7 @@ export class LagService implements GroupLags {
     this.survey = new Survey(host, ({ topicId, partition }, { logStart, highWatermark }) => {
       const topic = host.image.topics.get(topicId)
       const log = topic === undefined ? null : this.logs.find(topic, partition)
-      log?.history.look({ logStart, logEnd: highWatermark, nowMs: host.groupTimeMs() })
+      log?.history.look({ logStart, logEnd: highWatermark, nowMs: host.groups.time.nowMs() })
     })
   }
 
@@ -89,7 +88,7 @@ export class LagService implements GroupLags {
 
   *all(): Iterable<GroupLag> {
     const retentions = new Map<string, Retention>()
-    for (const group of this.host.groupViews()) yield this.report(group, retentions)
+    for (const group of this.host.groups.views()) yield this.report(group, retentions)
   }
 
   of(group: GroupView): GroupLag {
@@ -109,7 +108,7 @@ export class LagService implements GroupLags {
     }
     return reportOf(group, {
       watched: this.groups.get(group.groupId) ?? null,
-      nowMs: this.host.groupTimeMs(),
+      nowMs: this.host.groups.time.nowMs(),
       facts,
     })
   }
@@ -138,7 +137,7 @@ export class LagService implements GroupLags {
 
   /** Which logs groups have committed for: each is looked at once. */
   private *collect(): Iterator<number> {
-    for (const group of this.host.groupViews()) {
+    for (const group of this.host.groups.views()) {
       yield 1
       for (const { topic: name, partition } of group.offsets()) {
         const topic = this.topicOf(name, partition)
@@ -154,7 +153,7 @@ export class LagService implements GroupLags {
   }
 
   private *looks(): Iterator<number> {
-    for (const group of this.host.groupViews()) {
+    for (const group of this.host.groups.views()) {
       const watched = this.watched(group.groupId)
       yield 1
       for (const commit of group.offsets()) {
@@ -170,7 +169,7 @@ export class LagService implements GroupLags {
     const found = this.topicOf(topic, partition)
     const log = found === null ? null : this.logs.find(found, partition)
     const logEnd = log?.history.last?.logEnd ?? null
-    watched.look(commit, logEnd, this.host.groupTimeMs())
+    watched.look(commit, logEnd, this.host.groups.time.nowMs())
     if (log === null || logEnd === null || offset >= logEnd) return
     if (log.history.wantsTimeOf(offset, 2 * this.intervalMs)) this.lookUp(log, offset)
   }
@@ -185,14 +184,14 @@ export class LagService implements GroupLags {
   private finish(): void {
     for (const [groupId, { survey }] of this.groups) if (survey !== this.surveys) this.groups.delete(groupId)
     this.logs.keepOnly(this.surveys)
-    this.surveyedMs = this.host.groupTimeMs()
+    this.surveyedMs = this.host.groups.time.nowMs()
     this.start()
   }
 
   private watched(groupId: string): WatchedGroup {
     let watched = this.groups.get(groupId)
     if (watched === undefined) {
-      watched = new WatchedGroup(this.host.groupTimeMs(), this.surveys)
+      watched = new WatchedGroup(this.host.groups.time.nowMs(), this.surveys)
       this.groups.set(groupId, watched)
     }
     return watched
