@@ -180,6 +180,7 @@ function addGroupLag(group: Command): void {
     .action(async (groups, options) => (await load()).groupLag(groups, options))
   withCluster(group.command('rebalances <group>'))
     .description('show why a group rebalanced lately, how long it took, and what moved')
+    .option('--moves', 'with the partitions that moved, and from whom to whom')
     .option(...http)
     .action(async (name, options) => (await load()).groupRebalances(name, options))
 }

@@ -110,6 +110,8 @@ describe('millrace group rebalances', { timeout: 60_000 }, () => {
     expect(stdout).toMatch(/^\S+Z +2 +\S+ +0 +0 +billing-7 left/m)
     const [told] = jsonLines(await group('rebalances', 'billing', '--json'))
     expect(told).toMatchObject({ group: 'billing', count: 2, reasons: { joined: 1, left: 1 } })
+    const moves = await group('rebalances', 'billing', '--moves')
+    expect(moves.stdout).toMatch(/^Generation 1 moved\n {2}orders:0 from nobody to billing-7-/m)
     expect((await group('rebalances', 'late')).stdout).toMatch(/^late is Empty; no rebalances since /)
   })
 })

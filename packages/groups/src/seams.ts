@@ -92,6 +92,20 @@ export interface Rebalance {
   readonly members: number
   /** Topic partitions that have another owner than before; null where the assignment is not the coordinator's to read. */
   readonly moved: number | null
+  /** Which these are: the first hundred of them. */
+  readonly moves: readonly PartitionMoves[]
+}
+
+/** Partitions of a topic that went from one member to another. */
+export interface PartitionMoves {
+  /** In classic groups, whose members name topics; null in others. */
+  readonly topic: string | null
+  /** In groups of the newer protocol, which know topics by id; null in others. */
+  readonly topicId: Uuid | null
+  readonly partitions: readonly number[]
+  /** The instance id of a static member, else the member id; null where nobody had them. */
+  readonly from: string | null
+  readonly to: string
 }
 
 export type RebalanceReason =

@@ -26,6 +26,7 @@ interface RebalancesAnswer {
     readonly durationMs: number
     readonly members: number
     readonly moved: number | null
+    readonly moves: readonly object[]
     readonly causes: readonly { readonly reason: string; readonly clientId: string; readonly detail: string }[]
   }[]
 }
@@ -167,6 +168,15 @@ describe('the lag of a group of kafkajs', { timeout: 60_000 }, () => {
     const causes = told?.rebalances.map((one) => one.causes.map(({ reason, clientId }) => `${clientId} ${reason}`))
     expect(causes).toEqual([['reader-1 joined'], ['reader-2 joined'], ['reader-2 left'], ['reader-1 left']])
     expect(told?.rebalances.map(({ moved }) => moved)).toEqual([2, 1, 1, 0])
+    const [, taken] = told?.rebalances ?? []
+    expect(taken?.moves).toEqual([
+      {
+        topic: TOPIC,
+        partitions: [expect.any(Number)],
+        from: expect.stringMatching(/^reader-1-/),
+        to: expect.stringMatching(/^reader-2-/),
+      },
+    ])
     for (const { durationMs } of told?.rebalances ?? []) expect(durationMs).toBeGreaterThanOrEqual(0)
 
     const lines = logs.flatMap(({ lines }) => lines).filter(({ event }) => event === 'group rebalanced')

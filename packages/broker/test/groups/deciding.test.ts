@@ -413,7 +413,9 @@ describe('topics', () => {
 test('every rebalance is one line that says why, how long, how many and what moved', () => {
   const fixture = new GroupFixture().lead()
   const causes = [{ reason: 'left' as const, memberId: 'm', clientId: 'c', detail: 'closing' }]
-  const rebalances = [{ groupId: 'g', generation: 3, causes, startedMs: 10, endedMs: 35, members: 2, moved: 4 }]
+  const rebalances = [
+    { groupId: 'g', generation: 3, causes, startedMs: 10, endedMs: 35, members: 2, moved: 4, moves: [] },
+  ]
   fixture.shard.more = { rebalances, answers: [answerOf('x', () => {}, {})] }
   fixture.heartbeat('g')
   expect(fixture.world.log.lines.filter(({ event }) => event === 'group rebalanced')).toMatchObject([

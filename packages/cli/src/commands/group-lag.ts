@@ -52,8 +52,16 @@ interface Rebalances {
     readonly durationMs: number
     readonly members: number
     readonly moved: number | null
+    readonly moves: readonly Move[]
     readonly causes: readonly Cause[]
   }[]
+}
+
+interface Move {
+  readonly topic: string | null
+  readonly partitions: readonly number[]
+  readonly from: string | null
+  readonly to: string
 }
 
 interface Cause {
@@ -75,7 +83,7 @@ export async function groupLag(names: readonly string[], options: LagOptions): P
 }
 
 /** Why a group rebalanced lately, how long each time took, and what moved. */
-export async function groupRebalances(name: string, options: LagOptions): Promise<void> {
+export async function groupRebalances(name: string, options: LagOptions & { readonly moves?: boolean }): Promise<void> {
   const told = await ofGroup<Rebalances>(await endpointsOf(options), name, '/rebalances')
   if (options.json === true) return printJson(told)
   const { group, state, watchedSince, count, totalMs, reasons, rebalances } = told
@@ -97,6 +105,14 @@ export async function groupRebalances(name: string, options: LagOptions): Promis
       causesText(one.causes),
     ]),
   )
+  if (options.moves === true) for (const { generation, moves } of rebalances) printMoves(generation, moves)
+}
+
+function printMoves(generation: number, moves: readonly Move[]): void {
+  if (moves.length === 0) return
+  process.stdout.write(`\nGeneration ${generation} moved\n`)
+  for (const { topic, partitions, from, to } of moves)
+    process.stdout.write(`  ${topic ?? 'a deleted topic'}:${partitions.join(',')} from ${from ?? 'nobody'} to ${to}\n`)
 }
 
 const MOST_CAUSES = 4

@@ -2,6 +2,7 @@ import type { Rebalance, RebalanceCause } from '../seams.ts'
 import type { StorySoFar } from '../story-so-far.ts'
 import { assignedPartitions } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
+import { Moves } from '../moves.ts'
 
 /** More causes than people read; a rebalance that never ends must not remember all that happens in it. */
 const MAX_CAUSES = 100
@@ -58,7 +59,8 @@ export class RebalanceStory {
     if (begun === null) return null
     const { startedMs, causes } = begun
     const moved = readable ? movedBetween(before, this.before) : null
-    const rebalance = { ...what, startedMs, causes, members: this.before.length, moved }
+    const facts = { moved: moved?.count ?? null, moves: moved?.list ?? [] }
+    const rebalance = { ...what, startedMs, causes, members: this.before.length, ...facts }
     this.kept = [...this.kept.slice(1 - MAX_KEPT), rebalance]
     return rebalance
   }
@@ -68,23 +70,32 @@ function division(members: Iterable<ClassicMember>): Division {
   return Array.from(members, ({ identity, assignment }) => ({ identity, assignment }))
 }
 
-/** How many partitions have another owner than they had; who has none now has not moved. Null when an assignment is not understood. */
-function movedBetween(before: Division, after: Division): number | null {
+/** The partitions that have another owner than they had; who has none now has not moved. Null when an assignment is not understood. */
+function movedBetween(before: Division, after: Division): Moves | null {
   const old = ownersOf(before)
   const now = ownersOf(after)
   if (old === null || now === null) return null
-  let moved = 0
-  for (const [partition, owner] of now) if (old.get(partition) !== owner) moved++
-  return moved
+  const moves = new Moves()
+  for (const [key, { topic, partition, owner }] of now) {
+    const from = old.get(key)?.owner ?? null
+    if (from !== owner) moves.add({ topic }, partition, { from, to: owner })
+  }
+  return moves
 }
 
-function ownersOf(division: Division): Map<string, string> | null {
-  const owners = new Map<string, string>()
+interface Owned {
+  readonly topic: string
+  readonly partition: number
+  readonly owner: string
+}
+
+function ownersOf(division: Division): Map<string, Owned> | null {
+  const owners = new Map<string, Owned>()
   for (const { identity, assignment } of division) {
     const topics = assignedPartitions(assignment)
     if (topics === null) return null
     for (const { topic, partitions } of topics)
-      for (const partition of partitions) owners.set(`${topic}-${partition}`, identity)
+      for (const partition of partitions) owners.set(`${topic}-${partition}`, { topic, partition, owner: identity })
   }
   return owners
 }

@@ -1,4 +1,5 @@
 import type { Uuid } from '@millrace/base'
+import { Moves } from '../moves.ts'
 import type { Rebalance, RebalanceCause } from '../seams.ts'
 import type { StorySoFar } from '../story-so-far.ts'
 
@@ -60,20 +61,21 @@ export class RebalanceStory {
     if (begun === null) return null
     this.begun = null
     const { startedMs, causes } = begun
-    const rebalance = { ...what, startedMs, causes, moved: movedOf(begun, ownerOf) }
+    const { count: moved, list: moves } = movedOf(begun, ownerOf)
+    const rebalance = { ...what, startedMs, causes, moved, moves }
     this.kept = [...this.kept.slice(1 - MAX_KEPT), rebalance]
     return rebalance
   }
 }
 
-/** How many partitions have another owner than they had; who has none now has not moved. */
-function movedOf(begun: Begun, ownerOf: (topic: Uuid, partition: number) => string | null): number {
-  let moved = 0
+/** The partitions that have another owner than they had; who has none now has not moved. */
+function movedOf(begun: Begun, ownerOf: (topic: Uuid, partition: number) => string | null): Moves {
+  const moves = new Moves()
   for (const [topic, partitions] of begun.owners) {
     for (const [partition, before] of partitions) {
       const now = ownerOf(topic, partition)
-      if (now !== null && now !== before) moved++
+      if (now !== null && now !== before) moves.add({ topicId: topic }, partition, { from: before, to: now })
     }
   }
-  return moved
+  return moves
 }

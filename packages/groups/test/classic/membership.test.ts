@@ -407,9 +407,14 @@ describe('a rebalance explains itself', () => {
         endedMs: startedMs + 2000,
         members: 2,
         moved: 1,
+        moves: [{ topic: 't', topicId: null, partitions: [1], from: leader.memberId, to: memberId }],
       },
     ])
     expect(harness.shard.group('g')?.rebalances.at(-1)).toBe(harness.rebalances[0])
+    expect([...(harness.shard.group('g')?.roster() ?? [])]).toMatchObject([
+      { memberId: leader.memberId, assigned: [{ topic: 't', partitions: [0] }] },
+      { memberId, clientId: 'second', assigned: [{ topic: 't', partitions: [1] }] },
+    ])
   })
 
   test('by all that happened until it ended, and without what moved where the protocol is not the consumers', () => {

@@ -156,6 +156,7 @@ describe('a rebalance tells', () => {
         endedMs: group.nowMs,
         members: 1,
         moved: 4,
+        moves: [{ topic: null, topicId: group.topics.byName('t')?.id, partitions: [0, 1, 2, 3], from: null, to: 'a' }],
       },
     ])
     const startedMs = group.nowMs
@@ -173,7 +174,12 @@ describe('a rebalance tells', () => {
       endedMs: startedMs + 150,
       members: 2,
       moved: 2,
+      moves: [{ topic: null, topicId: group.topics.byName('t')?.id, partitions: [0, 2], from: 'a', to: 'b' }],
     })
+    expect([...group.group.roster()]).toMatchObject([
+      { memberId: 'a', clientId: 'app-1', assigned: [{ topic: 't', partitions: [1, 3] }] },
+      { memberId: 'b', clientId: 'app-2', assigned: [{ topic: 't', partitions: [0, 2] }] },
+    ])
     group.say({ memberId: 'a', memberEpoch: -1 })
     b.beat()
     expect(group.rebalances[2]).toMatchObject({

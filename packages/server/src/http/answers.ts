@@ -29,7 +29,10 @@ export async function answerTo(broker: Broker, path: string): Promise<Answer> {
     return problem(400, 'BAD_PATH', `"${name}" is no group's name: a percent sign must begin an escape.`)
   const view = broker.context.groups.view(groupId)
   if (typeof view === 'number') return refusal(broker, groupId, view)
-  return json(200, what === undefined ? detailOf(broker, view) : groupRebalances(view, broker.lags.of(view)))
+  return json(
+    200,
+    what === undefined ? detailOf(broker, view) : groupRebalances(view, broker.lags.of(view), broker.context.image),
+  )
 }
 
 /** An error as JSON: what, in words, and what may help to go on. */

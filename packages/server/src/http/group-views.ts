@@ -1,4 +1,6 @@
 import type { GroupLag, PartitionLag } from '@millrace/broker'
+import type { Uuid } from '@millrace/base'
+import type { ClusterImage } from '@millrace/metadata'
 import type { GroupMemberView, GroupView, Rebalance } from '@millrace/groups'
 
 /** A time as people and programs read it; null where there is none. */
@@ -68,7 +70,11 @@ function partitionDetail(lag: PartitionLag): object {
 }
 
 /** Why a group rebalanced: its last rebalances, oldest first, and how many there were of each kind. */
-export function groupRebalances(view: GroupView, { sinceMs, rebalances: tally }: GroupLag): object {
+export function groupRebalances(
+  view: GroupView,
+  { sinceMs, rebalances: tally }: GroupLag,
+  image: ClusterImage,
+): object {
   return {
     group: view.groupId,
     state: view.state,
@@ -76,11 +82,14 @@ export function groupRebalances(view: GroupView, { sinceMs, rebalances: tally }:
     count: tally.count,
     totalMs: tally.totalMs,
     reasons: Object.fromEntries(tally.reasons),
-    rebalances: view.rebalances.map(rebalanceDetail),
+    rebalances: view.rebalances.map((one) => rebalanceDetail(one, image)),
   }
 }
 
-function rebalanceDetail({ generation, startedMs, endedMs, members, moved, causes }: Rebalance): object {
+function rebalanceDetail(
+  { generation, startedMs, endedMs, members, moved, moves, causes }: Rebalance,
+  image: ClusterImage,
+): object {
   return {
     generation,
     startedAt: isoTime(startedMs),
@@ -88,6 +97,12 @@ function rebalanceDetail({ generation, startedMs, endedMs, members, moved, cause
     durationMs: endedMs - startedMs,
     members,
     moved,
+    moves: moves.map(({ topic, topicId, ...move }) => ({ topic: topic ?? nameOf(topicId, image), ...move })),
     causes,
   }
+}
+
+/** Null for a topic that is gone. */
+function nameOf(topicId: Uuid | null, image: ClusterImage): string | null {
+  return topicId === null ? null : (image.topics.get(topicId)?.name ?? null)
 }
