@@ -109,6 +109,18 @@ describe('the lag of a group of kafkajs', { timeout: 60_000 }, () => {
       { topic: TOPIC, partition: 1, offset: 10, lag: 0 },
     ])
 
+    const labels = (await Promise.all(cluster.http.map(metrics)))
+      .flat()
+      .filter(({ name }) => name === 'kafka_consumergroup_group_lag')
+      .map((sample) => sample.labels)
+    const owner = {
+      client_id: 'reader-1',
+      member_host: '/127.0.0.1',
+      consumer_id: expect.stringMatching(/^reader-1-/) as string,
+    }
+    expect(labels).toEqual(labels.map((one) => ({ ...one, ...owner })))
+    expect(labels).toHaveLength(2)
+
     // It read several times, so that its pace is known.
     for (let round = 0; round < 4; round++) {
       await produce(cluster, 2)

@@ -1,4 +1,4 @@
-import type { GroupMemberView, GroupState, GroupView, LagStatus, Rebalance, RebalanceReason } from '@millrace/groups'
+import type { GroupMemberView, GroupState, GroupView, LagStatus, RebalanceReason } from '@millrace/groups'
 
 /** How far behind a group is on one partition now; where the log ends is as of the last survey where this broker has no copy. Null where it is not known. */
 export interface PartitionLag {
@@ -26,7 +26,6 @@ export interface RebalanceTally {
   readonly totalMs: number
   /** By the reason of the cause that began each. */
   readonly reasons: ReadonlyMap<RebalanceReason, number>
-  readonly last: Rebalance | null
 }
 
 /** A group and its lag; sums and maxima are over the partitions that are known, null while none is. */
