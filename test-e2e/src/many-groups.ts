@@ -85,19 +85,15 @@ async function openAll(members: readonly RawMember[]): Promise<void> {
     await Promise.all(members.slice(at, at + OPEN_AT_ONCE).map((member) => member.open()))
 }
 
-async function makeMembers(
-  cluster: ProcessCluster,
-  client: Client,
-  protocol: string,
-  tally: Tally,
-): Promise<RawMember[]> {
+async function makeMembers(client: Client, protocol: string, tally: Tally): Promise<RawMember[]> {
   const perGroup = Number(values.members)
   const topicId = (await client.admin.describeTopic(TOPIC)).topicId
   const groups = Array.from({ length: Number(values.groups) }, (_, at) => `${protocol}-${at}`)
   const ports = await waitFor('coordinators', 60_000, () => coordinators(client, groups))
   const heartbeatMs = Number(values['heartbeat-ms'])
   return groups.flatMap((groupId) => {
-    const port = ports.get(groupId) ?? (cluster.nodes[0]?.port as number)
+    const port = ports.get(groupId)
+    if (port === undefined) throw new Error(`nobody coordinates ${groupId}`)
     const options: RawMemberOptions = { port, groupId, topic: TOPIC, topicId, partitions: perGroup, heartbeatMs, tally }
     const make = (): RawMember => (protocol === 'classic' ? new ClassicMember(options) : new NewerMember(options))
     return Array.from({ length: perGroup }, make)
@@ -113,7 +109,7 @@ async function run(protocol: string): Promise<Run> {
   try {
     const seconds = Number(values.seconds)
     await client.admin.createTopic({ name: TOPIC, partitions: Number(values.members), replicationFactor: 3 })
-    members = await makeMembers(cluster, client, protocol, tally)
+    members = await makeMembers(client, protocol, tally)
     const idle = await costs(cluster, Math.min(5, seconds))
     say(`${protocol}: ${members.length} members connect and join`)
     const joinMs = performance.now()
