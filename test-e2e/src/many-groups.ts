@@ -50,6 +50,8 @@ interface Run {
   readonly members: number
   /** From the first connection until all had their partition, in milliseconds. */
   readonly joinedMs: number
+  /** Answered until then. */
+  readonly heartbeatsToJoin: number
   readonly heartbeats: number
   readonly perSecond: number
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number }
@@ -121,11 +123,19 @@ async function run(protocol: string): Promise<Run> {
       )
     })
     const joinedMs = performance.now() - joinMs
-    say(`${protocol}: all have a partition after ${(joinedMs / 1000).toFixed(1)} s`)
+    const heartbeatsToJoin = tally.heartbeats
+    say(`${protocol}: all have a partition after ${(joinedMs / 1000).toFixed(1)} s and ${heartbeatsToJoin} heartbeats`)
     await sleep(SETTLE_MS)
     tally.reset()
     const nodes = await costs(cluster, seconds)
-    const result = resultOf(protocol, tally, { members: members.length, joinedMs, seconds, nodes, idle })
+    const result = resultOf(protocol, tally, {
+      members: members.length,
+      joinedMs,
+      heartbeatsToJoin,
+      seconds,
+      nodes,
+      idle,
+    })
     good = result.steady === members.length && Object.keys(result.errors).length === 0
     return result
   } finally {
@@ -135,7 +145,7 @@ async function run(protocol: string): Promise<Run> {
   }
 }
 
-type Measured = Pick<Run, 'members' | 'joinedMs' | 'nodes' | 'idle'> & { readonly seconds: number }
+type Measured = Pick<Run, 'members' | 'joinedMs' | 'heartbeatsToJoin' | 'nodes' | 'idle'> & { readonly seconds: number }
 
 function resultOf(protocol: string, tally: Tally, { seconds, ...measured }: Measured): Run {
   const latencyMs = { p50: tally.latencyMs(50), p99: tally.latencyMs(99), max: tally.latencyMs(100) }
