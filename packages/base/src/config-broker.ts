@@ -83,7 +83,7 @@ const OWN: Readonly<Record<string, Declared>> = {
   ],
   'group.consumer.heartbeat.interval.ms': [
     int({ min: 1 }),
-    '5000',
+    '3000',
     'How often the members of consumer groups (the newer protocol) are told to send a heartbeat.',
   ],
   'group.consumer.max.assignment.interval.ms': [
@@ -118,7 +118,7 @@ const OWN: Readonly<Record<string, Declared>> = {
   ],
   'group.consumer.min.heartbeat.interval.ms': [
     int({ min: 1 }),
-    '5000',
+    '3000',
     'The least that consumer.heartbeat.interval.ms of a group may be.',
   ],
   'group.consumer.min.session.timeout.ms': [

@@ -231,7 +231,7 @@ describe('a consumer group (KIP-848) over the wire', () => {
     const parts = setup()
     const { client, replica } = parts
     const joined = client.ask(ConsumerGroupHeartbeatApi, 1, beat('m1', 0))
-    expect(joined).toMatchObject({ errorCode: 0, memberId: 'm1', heartbeatIntervalMs: 5000 })
+    expect(joined).toMatchObject({ errorCode: 0, memberId: 'm1', heartbeatIntervalMs: 3000 })
     expect(joined.assignment?.topicPartitions.flatMap(({ partitions }) => partitions)).toEqual([0, 1, 2, 3])
     const epoch = joined.memberEpoch
     expect(client.ask(OffsetCommitApi, 9, commit('m1', epoch, 7)).topics[0]?.partitions[0]?.errorCode).toBe(0)
@@ -262,7 +262,7 @@ describe('a consumer group (KIP-848) over the wire', () => {
     const { client, broker, world } = setup()
     const heart = (memberEpoch: number) => client.ask(ConsumerGroupHeartbeatApi, 1, beat('m1', memberEpoch))
     const { memberEpoch, heartbeatIntervalMs } = heart(0)
-    expect(heartbeatIntervalMs).toBe(5000)
+    expect(heartbeatIntervalMs).toBe(3000)
     broker.image.set({ kind: 'group', name: 'g' }, 'consumer.heartbeat.interval.ms', '7000')
     broker.image.set({ kind: 'group', name: 'g' }, 'consumer.session.timeout.ms', '8000')
     expect(heart(memberEpoch).heartbeatIntervalMs).toBe(7000)

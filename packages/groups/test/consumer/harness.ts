@@ -19,7 +19,7 @@ import type {
 
 export const SESSION_MS = 45_000
 export const REBALANCE_MS = 60_000
-export const HEARTBEAT_MS = 5000
+export const HEARTBEAT_MS = 3000
 
 /** The topics of a cluster, as far as a coordinator sees them. */
 export class Topics implements TopicsView {
