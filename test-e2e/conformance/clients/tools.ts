@@ -26,6 +26,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   'producer-perf': `${TOOLS}.ProducerPerformance`,
   'reassign-partitions': `${TOOLS}.reassign.ReassignPartitionsCommand`,
   topics: `${TOOLS}.TopicCommand`,
+  transactions: `${TOOLS}.TransactionsCommand`,
 }
 
 /** The command line of a tool, without a shell script of the distribution. */

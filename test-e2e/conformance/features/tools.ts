@@ -50,9 +50,12 @@ async function describesQuorum(stage: Stage): Promise<void> {
 }
 
 async function describesFeatures(stage: Stage): Promise<void> {
-  const printed = await toolOf(stage)('features', ['describe'])
+  const tool = toolOf(stage)
+  const printed = await tool('features', ['describe'])
   // The one feature that decides what clients do; the others name what a broker keeps to itself.
   shows('features', printed, /Feature: group\.version\s.*FinalizedVersionLevel: 1\s/)
+  const upgrade = await tool('features', ['upgrade', '--feature', 'group.version=1', '--dry-run'])
+  shows('features upgrade (UpdateFeatures)', upgrade, /group\.version can be upgraded to 1/)
 }
 
 async function describesLogDirs(stage: Stage): Promise<void> {
@@ -171,6 +174,34 @@ async function altersBrokers(stage: Stage): Promise<void> {
   await tool('configs', ['--entity-type', 'users', '--describe'])
 }
 
+const SESSION = 'consumer.session.timeout.ms'
+
+async function configuresGroups(stage: Stage): Promise<void> {
+  const tool = toolOf(stage)
+  const entity = ['--entity-type', 'groups', '--entity-name', stage.group]
+  await tool('configs', [...entity, '--alter', '--add-config', `${SESSION}=50000`])
+  await eventually('a setting of a group (ListConfigResources, DescribeConfigs)', async () => {
+    const printed = await tool('configs', ['--entity-type', 'groups', '--describe'])
+    const own = new RegExp(`configs for group ${stage.group} are:\\s+${SESSION}=50000 `)
+    return own.test(printed) || printed.trim().slice(0, 300)
+  })
+  await tool('configs', [...entity, '--alter', '--delete-config', SESSION])
+  await eventually('a group without the setting (DescribeConfigs)', async () => {
+    const printed = await tool('configs', ['--entity-type', 'groups', '--describe'])
+    return !printed.includes(stage.group) || printed.trim().slice(0, 300)
+  })
+}
+
+async function describesProducers(stage: Stage): Promise<void> {
+  const tool = toolOf(stage)
+  const topic = await stage.topic()
+  const size = ['--num-records', '10', '--record-size', '10', '--throughput', '-1']
+  await tool('producer-perf', ['--topic', topic, ...size])
+  const printed = await tool('transactions', ['describe-producers', '--topic', topic, '--partition', '0'])
+  shows('transactions describe-producers (DescribeProducers)', printed, /^\d+\s+0\s+-1\s+9\s+\d+\s+None/m)
+  shows('transactions list (ListTransactions)', await tool('transactions', ['list']), /^TransactionalId\s+Coordinator/m)
+}
+
 async function administersOffsets(stage: Stage): Promise<void> {
   const tool = toolOf(stage)
   const topic = await stage.topic(4)
@@ -212,13 +243,15 @@ const ROWS: readonly Omit<Feature, 'toolsOnly'>[] = [
   { name: 'tool-broker-api-versions', shows: 'broker-api-versions', run: listsVersions },
   { name: 'tool-cluster', shows: 'cluster cluster-id, list-endpoints', run: describesCluster },
   { name: 'tool-metadata-quorum', shows: 'metadata-quorum describe --status, --replication', run: describesQuorum },
-  { name: 'tool-features', shows: 'features describe', run: describesFeatures },
+  { name: 'tool-features', shows: 'features describe, upgrade --dry-run', run: describesFeatures },
   { name: 'tool-log-dirs', shows: 'log-dirs --describe', run: describesLogDirs },
   { name: 'tool-leader-election', shows: 'leader-election of the preferred replica', run: electsLeaders },
   { name: 'tool-reassign-partitions', shows: 'reassign-partitions, all its steps, throttled', run: reassigns },
   { name: 'tool-perf', shows: 'producer-perf and consumer-perf', run: measuresPerformance },
   { name: 'tool-get-offsets', shows: 'get-offsets, latest, earliest and by greatest time', run: listsOffsets },
   { name: 'tool-broker-configs', shows: 'configs of brokers, clients and users', run: altersBrokers },
+  { name: 'tool-group-configs', shows: 'configs of groups', run: configuresGroups },
+  { name: 'tool-producers', shows: 'transactions describe-producers and list', run: describesProducers },
   {
     name: 'tool-consumer-groups',
     shows: 'groups, consumer-groups: states, members, lag, reset',

@@ -1,10 +1,15 @@
 import { ErrorCode } from '@millrace/base'
 import { AlterReplicaLogDirsApi } from '@millrace/protocol'
 import type { AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse } from '@millrace/protocol'
-import type { Replica, Replicas } from '../seams.ts'
+import type { Replica } from '../seams.ts'
 import type { Handler, Services } from './services.ts'
 
-type Directory = ReturnType<Replicas['directories']>[number]
+/** A directory of this broker, with the replicas that lie in it. */
+interface Target {
+  readonly error: ErrorCode
+  readonly held: ReadonlySet<Replica>
+}
+
 type Result = AlterReplicaLogDirsResponse['results'][number]
 
 /**
@@ -18,21 +23,15 @@ export function alterReplicaLogDirsHandler(
   return {
     api: AlterReplicaLogDirsApi,
     serve(exchange, { dirs }) {
-      const { replicas } = services.broker
-      const directories = new Map(replicas.directories().map((one) => [one.path, one]))
+      const targets = targetsOf(services)
       const results = new Map<string, Result['partitions'][number][]>()
-      for (const { path, topics } of dirs) {
-        const target = directories.get(path)
-        const held = new Set(target?.replicas)
+      for (const { path, topics } of dirs)
         for (const { name, partitions } of topics) {
           const answers = results.get(name) ?? []
           results.set(name, answers)
-          for (const partitionIndex of partitions) {
-            const errorCode = directoryError(target) || moveError(replicas.find(name, partitionIndex), held)
-            answers.push({ partitionIndex, errorCode })
-          }
+          for (const partitionIndex of partitions)
+            answers.push({ partitionIndex, errorCode: moveError(services, targets.get(path), name, partitionIndex) })
         }
-      }
       exchange.respond({
         throttleTimeMs: 0,
         results: Array.from(results, ([topicName, partitions]) => ({ topicName, partitions })),
@@ -41,12 +40,16 @@ export function alterReplicaLogDirsHandler(
   }
 }
 
-function directoryError(target: Directory | undefined): ErrorCode {
-  return target === undefined ? ErrorCode.LOG_DIR_NOT_FOUND : target.error
+function targetsOf({ broker }: Services): ReadonlyMap<string, Target> {
+  const directories = broker.replicas.directories()
+  return new Map(directories.map(({ path, error, replicas }) => [path, { error, held: new Set(replicas) }]))
 }
 
-function moveError(replica: Replica | ErrorCode, held: ReadonlySet<Replica>): ErrorCode {
+function moveError({ broker }: Services, target: Target | undefined, topic: string, partition: number): ErrorCode {
+  if (target === undefined) return ErrorCode.LOG_DIR_NOT_FOUND
+  if (target.error !== ErrorCode.NONE) return target.error
+  const replica = broker.replicas.find(topic, partition)
   if (replica === ErrorCode.NOT_LEADER_OR_FOLLOWER) return ErrorCode.REPLICA_NOT_AVAILABLE
   if (typeof replica === 'number') return replica
-  return held.has(replica) ? ErrorCode.NONE : ErrorCode.INVALID_REPLICA_ASSIGNMENT
+  return target.held.has(replica) ? ErrorCode.NONE : ErrorCode.INVALID_REPLICA_ASSIGNMENT
 }

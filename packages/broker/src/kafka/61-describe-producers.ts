@@ -12,12 +12,18 @@ export function describeProducersHandler(
   return {
     api: DescribeProducersApi,
     serve(exchange, { topics }) {
+      // Each once: what is known of a partition is much larger than its number.
+      const asked = new Map<string, Set<number>>()
+      for (const { name, partitionIndexes } of topics) {
+        const indexes = asked.get(name) ?? new Set()
+        for (const index of partitionIndexes) indexes.add(index)
+        asked.set(name, indexes)
+      }
       exchange.respond({
         throttleTimeMs: 0,
-        topics: topics.map(({ name, partitionIndexes }) => ({
+        topics: Array.from(asked, ([name, indexes]) => ({
           name,
-          // Each once: what is known of a partition is much larger than its number.
-          partitions: Array.from(new Set(partitionIndexes), (index) => described(services, name, index)),
+          partitions: Array.from(indexes, (index) => described(services, name, index)),
         })),
       })
     },

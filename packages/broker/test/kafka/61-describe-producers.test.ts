@@ -18,7 +18,7 @@ test('DescribeProducers tells what the leader knows, each partition once', () =>
   const { broker, connect } = harness()
   const [first] = broker.topic('t', 2) as [FakeReplica]
   first.producers = [PRODUCER]
-  const topics = [{ name: 't', partitionIndexes: [0, 1, 0] }]
+  const topics = [[0, 1, 0], [1]].map((partitionIndexes) => ({ name: 't', partitionIndexes }))
   expect(connect().ask(DescribeProducersApi, 0, { topics }).topics).toEqual([
     {
       name: 't',
