@@ -9,8 +9,8 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
   ]),
   bug('a new leader gets the epoch of the old one', [
     'metadata/src/partition-change.ts',
-    'partition.leaderEpoch + (moved || outcome.unclean ? 1 : 0)',
-    'partition.leaderEpoch + (outcome.unclean ? 1 : 0)',
+    'const anew = moved || outcome.unclean ||',
+    'const anew = outcome.unclean ||',
   ]),
   bug('a fenced broker stays in sync', [
     'metadata/src/partition-change.ts',
@@ -24,8 +24,8 @@ export const CONTROLLER_BUGS: readonly PlantedBug[] = [
   ]),
   bug('replicas that left below the minimum are forgotten', [
     'metadata/src/partition-change.ts',
-    'return isr.length >= enough ? [] : complete.filter((broker) => !isr.includes(broker))',
-    'return isr.length >= enough ? [] : []',
+    '? [] : complete.filter((broker) => !isr.includes(broker))',
+    '? [] : []',
   ]),
   bug('a fenced broker is elected', [
     'metadata/src/partition-change.ts',
