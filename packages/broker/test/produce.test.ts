@@ -212,7 +212,8 @@ describe('a disk', () => {
     await cluster.topic('t', [1, 2, 3])
     const { faults } = cluster.broker(1)
     faults.append = new IoError('ENOSPC', '/data', 'no space left')
-    expect((await cluster.broker(1).produce('t', ['a'])).error).toBe(KAFKA_STORAGE_ERROR)
+    // What the leader's own copy must have at once is refused at once.
+    expect((await cluster.broker(1).produce('t', ['a'], 1)).error).toBe(KAFKA_STORAGE_ERROR)
     // What a leader proposes without itself the controller decides: here it may stay and refuse.
     await sleep(100)
     faults.append = null

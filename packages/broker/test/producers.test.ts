@@ -177,7 +177,7 @@ describe('an idempotent producer', () => {
     const broker = cluster.broker(1)
     await sendUpTo(broker, 1)
     broker.faults.append = new IoError('ENOSPC', '/data', 'no space left')
-    const refused = await Promise.all([send(broker, { seq: 1 }), send(broker, { seq: 1 }), send(broker, { seq: 2 })])
+    const refused = await Promise.all([1, 1, 2].map((seq) => send(broker, { seq }, 1)))
     expect(refused.map(({ error }) => error)).toEqual([KAFKA_STORAGE_ERROR, KAFKA_STORAGE_ERROR, KAFKA_STORAGE_ERROR])
     broker.faults.append = null
     await eventually(async () => expect(await send(broker, { seq: 1 })).toMatchObject({ error: NONE, baseOffset: 1 }))
