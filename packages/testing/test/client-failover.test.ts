@@ -24,11 +24,11 @@ function allInSync(cluster: TestCluster, count: number): Promise<true> {
   })
 }
 
-/** Writes numbered records to every partition until it is told to stop; resolves with how many were acknowledged in each. */
+/** Writes numbered records to every partition until it is told to stop, two rounds at least; resolves with how many were acknowledged in each. */
 async function writeUntil(client: Client, stop: AbortSignal): Promise<number[]> {
   const producer = client.producer({ lingerMs: 1 })
   const counts = Array.from({ length: PARTITIONS }, () => 0)
-  while (!stop.aborted) {
+  for (let round = 0; round < 2 || !stop.aborted; round++) {
     await Promise.all(
       counts.map(async (from, partition) => {
         const values = Array.from({ length: 20 }, (_, at) => `${from + at}`)
