@@ -10,14 +10,14 @@ export const MAIN = join(root, 'packages/cli/src/main.js')
 
 export interface NodeProgram {
   /** Lines of server.properties that every node of it needs. */
-  readonly lines: readonly string[]
+  lines(node: { readonly httpPort: number }): readonly string[]
   /** Makes a folder ready for the first start. */
   prepare(configFile: string): void
   command(configFile: string): readonly [string, ...string[]]
 }
 
 export const MILLRACE: NodeProgram = {
-  lines: [],
+  lines: ({ httpPort }) => [`http.listener=127.0.0.1:${httpPort}`],
   prepare: () => {},
   command: (configFile) => [process.execPath, MAIN, 'server', '--config', configFile],
 }
@@ -36,7 +36,7 @@ export function apacheKafka(): NodeProgram {
   if (libs === '') throw new Error('Apache Kafka needs Java and KAFKA_LIBS=<folder of its jars>')
   const classes = ['-cp', `${libs}/*`]
   return {
-    lines: ['inter.broker.listener.name=PLAINTEXT'],
+    lines: () => ['inter.broker.listener.name=PLAINTEXT'],
     prepare: (configFile) => {
       writeFileSync(`${configFile}.log4j2.yaml`, LOG4J)
       const tool = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', configFile]

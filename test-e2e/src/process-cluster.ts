@@ -21,11 +21,19 @@ export interface LogLine {
   readonly [field: string]: unknown
 }
 
+interface NodePorts {
+  readonly port: number
+  readonly peerPort: number
+  readonly httpPort: number
+}
+
 /** One node: its files stay when its process dies. */
 export class NodeProcess {
   readonly id: number
   readonly port: number
   readonly peerPort: number
+  /** Of metrics and what groups do. */
+  readonly httpPort: number
   readonly configFile: string
   /** Standard output of all its processes, one after the other. */
   readonly logFile: string
@@ -36,11 +44,12 @@ export class NodeProcess {
   readonly program: NodeProgram
   private child: ChildProcess | null = null
 
-  constructor(id: number, ports: { port: number; peerPort: number }, folder: string, program = MILLRACE) {
+  constructor(id: number, ports: NodePorts, folder: string, program = MILLRACE) {
     this.id = id
     this.program = program
     this.port = ports.port
     this.peerPort = ports.peerPort
+    this.httpPort = ports.httpPort
     this.configFile = join(folder, `n${id}.properties`)
     this.logFile = join(folder, `n${id}.log`)
     this.errorFile = join(folder, `n${id}.err`)
@@ -157,10 +166,10 @@ export class ProcessCluster {
   /** Writes the properties files, with `lines` after the usual ones, and starts nothing. */
   static async prepare(count = 3, lines: readonly string[] = [], program = MILLRACE): Promise<ProcessCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-e2e-'))
-    const ports = await freePorts(count * 2)
+    const ports = await freePorts(count * 3)
     const nodes = Array.from({ length: count }, (_, at) => {
-      const own = { port: ports[at] as number, peerPort: ports[count + at] as number }
-      return new NodeProcess(at + 1, own, folder, program)
+      const [port, peerPort, httpPort] = [0, count, 2 * count].map((from) => ports[from + at] as number)
+      return new NodeProcess(at + 1, { port, peerPort, httpPort } as NodePorts, folder, program)
     })
     const voters = nodes.map(({ id, peerPort }) => `${id}@127.0.0.1:${peerPort}`).join(',')
     for (const node of nodes) {
@@ -174,7 +183,7 @@ export class ProcessCluster {
         'controller.listener.names=CONTROLLER',
         'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
         `log.dirs=${node.data}`,
-        ...program.lines,
+        ...program.lines(node),
         ...lines,
       ]
       writeFileSync(node.configFile, `${own.join('\n')}\n`)

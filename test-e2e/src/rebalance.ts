@@ -2,6 +2,7 @@
 // long the group stood still each time.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { toldOtherwise } from './members/rebalance-lines.ts'
 import { median } from './members/pauses.ts'
 import { GroupStage, type Outcome, outcomeLines } from './members/stage.ts'
 import { rebalanceLines, type ToldRebalance, toldRebalances, worstPause } from './members/told-rebalances.ts'
@@ -103,8 +104,10 @@ async function main(): Promise<boolean> {
     const outcome = await stage.finish()
     const rebalances = toldRebalances(cluster, stage, { startedMs: fromMs, endedMs: untilMs })
     const silent = rebalances.filter(({ causes }) => causes.length === 0)
-    good = outcome.good && silent.length === 0
+    const otherwise = await toldOtherwise(cluster, await stage.coordinator(), stage.group)
+    good = outcome.good && silent.length === 0 && otherwise.length === 0
     report(rebalances, outcome)
+    for (const line of otherwise) say(`WRONG        ${line}`)
     if (values.json)
       process.stdout.write(`${JSON.stringify({ good, seed: Number(values.seed), done, rebalances, outcome })}\n`)
   } finally {

@@ -63,7 +63,7 @@ async function restart(cluster: ProcessCluster, stage: GroupStage, id: number): 
   await node.kill('SIGTERM')
   node.start()
   await node.listening()
-  await waitFor('all replicas in sync', 60_000, async () => {
+  await waitFor('all replicas in sync', 120_000, async () => {
     const { partitions } = await stage.client.admin.describeTopic(stage.topic)
     return partitions.every(({ isr }) => isr.length === cluster.nodes.length) ? true : null
   })

@@ -1,6 +1,7 @@
 // A group of processes under a kafkajs group that changes: killed, left, joined; then brokers that restart. The long versions are e2e:rebalance and e2e:rolling.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { badLines } from '../src/log-lines.ts'
+import { toldOtherwise } from '../src/members/rebalance-lines.ts'
 import { pausesOf } from '../src/members/pauses.ts'
 import { GroupStage } from '../src/members/stage.ts'
 import { toldRebalances } from '../src/members/told-rebalances.ts'
@@ -42,11 +43,11 @@ describe.each(['kafkajs', 'platformatic'] as const)('a group of %s consumers whi
       expect(rebalance.causes).not.toEqual([])
       expect(rebalance.endedMs).toBeGreaterThanOrEqual(rebalance.startedMs)
     }
+    expect(await toldOtherwise(cluster, await stage.coordinator(), stage.group)).toEqual([])
   })
 
   it('comes to rest after its coordinator restarts', async () => {
-    const [group] = await stage.client.admin.groups.describe([stage.group])
-    const node = cluster.node(group?.coordinator.id ?? -1)
+    const node = cluster.node(await stage.coordinator())
     await node.kill('SIGTERM')
     node.start()
     await node.listening()

@@ -1,4 +1,4 @@
-// The rebalances of a group as the nodes logged them.
+// The rebalances of a group as the nodes logged them, and as its coordinator tells them over HTTP.
 import { MILLRACE } from '../node-program.ts'
 import type { LogLine, ProcessCluster } from '../process-cluster.ts'
 
@@ -41,6 +41,24 @@ function rebalanceOf(line: LogLine): LoggedRebalance {
     moved: line['moved'] as number | null,
     causes: line['causes'] as Cause[],
   }
+}
+
+type Told = Pick<LoggedRebalance, 'generation' | 'members' | 'moved' | 'causes'>
+
+/** What the coordinator tells of the group otherwise than the log did: it remembers the last ones since it coordinates. Empty when they agree. */
+export async function toldOtherwise(cluster: ProcessCluster, coordinator: number, group: string): Promise<string[]> {
+  const path = `/groups/${encodeURIComponent(group)}/rebalances`
+  const answer = await fetch(`http://127.0.0.1:${cluster.node(coordinator).httpPort}${path}`)
+  if (!answer.ok) return [`${path} of node ${coordinator} answered ${answer.status}`]
+  const { rebalances } = (await answer.json()) as { readonly rebalances: readonly Told[] }
+  const logged = rebalancesOf(cluster, group).filter(({ node }) => node === coordinator)
+  return rebalances
+    .filter((told) => !logged.some((line) => factsOf(line) === factsOf(told)))
+    .map((told) => `node ${coordinator} tells of a rebalance that it did not log: ${factsOf(told)}`)
+}
+
+function factsOf({ generation, members, moved, causes }: Told): string {
+  return `generation ${generation}, ${members} members, ${moved} moved, ${causesText(causes)}`
 }
 
 /** `joined member-3, session-timeout member-1`. */

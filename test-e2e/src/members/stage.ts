@@ -28,7 +28,7 @@ export interface Outcome extends Verdict {
   readonly trouble: readonly string[]
 }
 
-const SETTLE_MS = 60_000
+const SETTLE_MS = 120_000
 
 /** `stop` ends all of it but the cluster. */
 export class GroupStage {
@@ -137,6 +137,12 @@ export class GroupStage {
     }
     const reopened = this.crowd.members.reduce((sum, member) => sum + member.reopened.length, 0)
     return { ...verdict, reopened, good: trouble.length === 0, trouble }
+  }
+
+  /** The node that coordinates the group. */
+  async coordinator(): Promise<number> {
+    const [group] = await this.client.admin.groups.describe([this.group])
+    return group?.coordinator.id ?? -1
   }
 
   /** Ends what may still run. */
