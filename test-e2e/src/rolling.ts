@@ -26,6 +26,7 @@ const { values } = parseArgs({
 })
 
 const REST_MS = 3_000
+const PATIENCE_MS = 120_000
 
 /** Progress; with --json the report alone goes to standard output. */
 function say(text: string): void {
@@ -62,8 +63,8 @@ async function restart(cluster: ProcessCluster, stage: GroupStage, id: number): 
   const node = cluster.node(id)
   await node.kill('SIGTERM')
   node.start()
-  await node.listening()
-  await waitFor('all replicas in sync', 120_000, async () => {
+  await node.listening(PATIENCE_MS)
+  await waitFor('all replicas in sync', PATIENCE_MS, async () => {
     const { partitions } = await stage.client.admin.describeTopic(stage.topic)
     return partitions.every(({ isr }) => isr.length === cluster.nodes.length) ? true : null
   })
