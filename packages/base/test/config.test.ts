@@ -196,6 +196,11 @@ describe('the settings of a group', () => {
     expect(groupConfigProblem('share.session.timeout.ms', '45000', NONE)).toContain('no group setting')
   })
 
+  test('may be set to what they are by default', () => {
+    for (const { name, default: value } of GROUP_KEYS.values())
+      expect(groupConfigProblem(name, value ?? '', NONE)).toBeNull()
+  })
+
   test('have a session that outlasts the interval of heartbeats', () => {
     const heartbeat = properties({ 'consumer.heartbeat.interval.ms': '45000' })
     expect(groupConfigsProblem(heartbeat, NONE)).toContain('must be more than')
