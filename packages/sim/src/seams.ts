@@ -240,7 +240,7 @@ export interface Workload {
   readAll(done: () => void): void
   /** An operator has this partition led again, though its leader may lack records. */
   elect(topic: string, partition: number): void
-  /** Why a group does not get on, in words, or null when each has committed something that it read since then. */
+  /** Why a group does not get on, in words, or null when each has committed something of every partition that its members want since then. */
   lagging(sinceUs: number): string | null
   /** Operations that ended well since the start. */
   readonly progress: number

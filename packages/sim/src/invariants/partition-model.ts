@@ -1,3 +1,4 @@
+import { OFFSETS_TOPIC } from '@millrace/base'
 import type { ReplicaInspection } from '@millrace/broker'
 import { isReassigning, neededInSync, type PartitionImage } from '@millrace/metadata'
 import { BatchList, batchText } from './batch-list.ts'
@@ -103,6 +104,8 @@ export class PartitionModel {
   /** Who wrote what where: epoch and CRC by base offset. */
   private readonly written = new Map<number, { readonly epoch: number; readonly crc: number }[]>()
   private readonly rules: PartitionRules
+  /** Nodes that were taken off the partition and have not been in sync since: what they held is gone. */
+  private readonly left = new Set<number>()
 
   constructor(state: PartitionImage, rules: PartitionRules) {
     this.state = state
@@ -138,8 +141,10 @@ export class PartitionModel {
     else if (!several) this.keepsEligible(now, old)
     for (const id of [...now.isr, ...now.elr]) {
       if (old.isr.includes(id) || old.elr.includes(id)) continue
+      this.left.delete(id)
       this.mustHold(id, ALL, () => `it enters ISR or ELR: ${partitionText(now)} after ${partitionText(old)}`)
     }
+    for (const id of old.replicas) if (!now.replicas.includes(id)) this.left.add(id)
     const leader = [...this.watches].find(({ leads }) => leads === now.leaderEpoch)
     this.promises.decided(now, old, { leader, brokerEpoch: (id) => this.rules.brokerEpoch(id) })
   }
@@ -242,7 +247,7 @@ export class PartitionModel {
   reread(watch: ReplicaWatch, before: BatchList, how: 'cut' | 'opened' | 'anew'): void {
     const { mirror } = watch
     watch.checked = 0
-    if (mirror.damaged || how === 'anew') return
+    if (mirror.damaged || how === 'anew' || this.left.has(mirror.node)) return
     let lost = 0
     for (let at = 0; at < before.length; at++) {
       const held = mirror.list.find(before.bases[at] as number)
@@ -489,8 +494,9 @@ export class PartitionModel {
         'QuietIsEqual',
         () => `all is quiet and ${watch.name} begins at ${logStart}, its leader at ${leader?.replica.machine.logStart}`,
       )
+      // Coordinators have something to write whenever a member's session ends.
       demand(
-        highWatermark === Math.max(this.end, watch.mirror.logStart),
+        highWatermark === Math.max(this.end, watch.mirror.logStart) || this.state.topic === OFFSETS_TOPIC,
         'QuietIsEqual',
         () => `all is quiet and the watermark of ${watch.name} is ${highWatermark}, committed is ${this.end}`,
       )

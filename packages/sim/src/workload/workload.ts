@@ -9,6 +9,7 @@ import { IdempotentProducer } from './idempotent-producer.ts'
 import { ClassicMember } from './groups/classic-member.ts'
 import { ConsumerMember } from './groups/consumer-member.ts'
 import { FinalOffsets } from './groups/final-offsets.ts'
+import { Member } from './groups/member.ts'
 import type { Place } from './groups/subscription.ts'
 import { Producer } from './producer.ts'
 import { RoamingConsumer } from './roaming-consumer.ts'
@@ -53,7 +54,6 @@ class SimWorkload implements Workload, Crowd {
   private readonly life: Life
   private readonly draw: Draw
   private readonly seats: Seat[] = []
-  private readonly groups: string[] = []
   private born = 0
 
   constructor(bench: Bench, options: WorkloadOptions) {
@@ -100,13 +100,17 @@ class SimWorkload implements Workload, Crowd {
   }
 
   lagging(sinceUs: number): string | null {
-    const behind = new Set(this.groups)
+    const behind = new Set<string>()
+    for (const { role, client } of this.seats)
+      if (role instanceof Member && !client.life.over)
+        for (const place of role.wants) behind.add(nameOf(role.group, place))
     for (let at = this.history.length - 1; at >= 0 && behind.size > 0; at--) {
-      const { kind, outcome, invokedUs, group } = this.history[at] as Operation
-      if (kind === 'commit' && outcome === 'ok' && invokedUs >= sinceUs && group !== undefined) behind.delete(group)
+      const { kind, outcome, invokedUs, group = '', topic, partition } = this.history[at] as Operation
+      if (kind === 'commit' && outcome === 'ok' && invokedUs >= sinceUs)
+        behind.delete(nameOf(group, { topic, partition }))
     }
-    const [group] = behind
-    return group === undefined ? null : `${group} commits nothing`
+    const [name] = behind
+    return name === undefined ? null : `nothing is committed for ${name}`
   }
 
   /** A fresh client has its last word, and is gone. */
@@ -147,7 +151,6 @@ class SimWorkload implements Workload, Crowd {
 
   private seatGroup(group: string): void {
     const { draw, rates } = this
-    this.groups.push(group)
     const classic = draw.chance(rates.classicPercent)
     for (let at = draw.between(1, rates.membersOfGroup); at > 0; at--) {
       const host = `member-${this.seats.length}`
@@ -234,4 +237,8 @@ class SimWorkload implements Workload, Crowd {
     }
     return [...ends.values()]
   }
+}
+
+function nameOf(group: string, { topic, partition }: Place): string {
+  return `${topic}-${partition} of group ${group}`
 }

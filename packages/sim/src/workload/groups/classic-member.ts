@@ -11,13 +11,20 @@ import type { SimClient } from '../client.ts'
 import type { WireConnection } from '../wire.ts'
 import type { Membership } from './holdings.ts'
 import { Member, type MemberShape } from './member.ts'
-import { assign, decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from './subscription.ts'
+import {
+  assign,
+  decodeAssignment,
+  decodeSubscription,
+  encodeAssignment,
+  encodeSubscription,
+  type Place,
+} from './subscription.ts'
 
 const PROTOCOL_TYPE = 'consumer'
 const HEARTBEAT_US = 500_000
 const AGAIN_US = 100_000
-/** The first version of JoinGroup that knows static members, and those of the others. */
-const STATIC_JOIN = 5
+/** The first version of JoinGroup that tells a static member that it leads the group though it is not to divide, and those of the others that know static members. */
+const STATIC_JOIN = 9
 const STATIC_COMMIT = 7
 const STATIC_OTHERS = 3
 /** The first version of LeaveGroup in which several leave. */
@@ -31,6 +38,9 @@ export class ClassicMember extends Member {
   /** As its leader decided, to be sent with SyncGroup; none for the others. */
   private assignments: { memberId: string; assignment: Uint8Array }[] = []
   private protocol = ''
+  /** As the group's leader: the topics that its members read, and how many partitions they had. */
+  private led: readonly string[] = []
+  private divided = 0
   private heartbeatDueUs = 0
   private readonly sessionMs: number
   private readonly rebalanceMs: number
@@ -54,7 +64,7 @@ export class ClassicMember extends Member {
     if (this.phase === 'out') return this.join(connection)
     if (this.phase === 'joined') return this.sync(connection)
     if (this.leaves()) return this.leave(connection)
-    if (this.changes()) return this.rejoin(connection)
+    if (this.changes() || this.hasMore()) return this.rejoin(connection)
     if (nowUs >= this.heartbeatDueUs) return this.heartbeat(connection)
     if (nowUs >= this.commitDueUs) this.commit(connection, () => {})
   }
@@ -91,18 +101,33 @@ export class ClassicMember extends Member {
       this.generation = generationId
       this.protocol = protocolName ?? ''
       this.phase = 'joined'
-      this.assignments = leader === memberId && !response.skipAssignment ? this.divide(members) : []
+      this.led = []
+      this.assignments = leader === memberId ? this.divide(members) : []
+      if (!response.skipAssignment) return
+      // What the leader decided in its former life counts on; whether there is more by now it does not know.
+      this.assignments = []
+      this.divided = -1
     }
   }
 
   private divide(members: JoinGroupResponse['members']): { memberId: string; assignment: Uint8Array }[] {
     const subscribers = members.map(({ memberId, metadata }) => ({ memberId, topics: decodeSubscription(metadata) }))
-    const wanted = new Set(subscribers.flatMap(({ topics }) => topics))
-    const places = this.client.view.partitions
-      .filter(({ topic }) => wanted.has(topic))
-      .toSorted((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
+    this.led = [...new Set(subscribers.flatMap(({ topics }) => topics))]
+    this.divided = this.placesOf(this.led).length
+    const places = this.placesOf(this.led).toSorted((a, b) =>
+      a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
+    )
     const assigned = assign(this.protocol, subscribers, places)
     return [...assigned].map(([memberId, own]) => ({ memberId, assignment: encodeAssignment(own) }))
+  }
+
+  private placesOf(topics: readonly string[]): readonly Place[] {
+    return this.client.view.partitions.filter(({ topic }) => topics.includes(topic))
+  }
+
+  /** Whether topics that this member divided have more partitions by now: its leader has the group rebalance. */
+  private hasMore(): boolean {
+    return this.led.length > 0 && this.placesOf(this.led).length !== this.divided
   }
 
   private sync(connection: WireConnection): void {

@@ -3,6 +3,7 @@ import type { Role, SimClient } from '../client.ts'
 import type { WireConnection } from '../wire.ts'
 import { Coordinator } from './coordinator.ts'
 import { Holdings } from './holdings.ts'
+import type { Place } from './subscription.ts'
 
 const STEP_US = 100_000
 const S = 1_000_000
@@ -58,6 +59,15 @@ export abstract class Member implements Role {
 
   get busy(): boolean {
     return this.asking || this.holdings.consumer.busy
+  }
+
+  /** What the group is to read at least, as long as this member is in it. */
+  get wants(): readonly Place[] {
+    return this.client.view.partitions.filter(({ topic }) => this.topics.includes(topic))
+  }
+
+  get group(): string {
+    return this.shape.group
   }
 
   wake(): void {
