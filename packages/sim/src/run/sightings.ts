@@ -54,6 +54,8 @@ export class Sightings {
       'records deleted by request': doneOf(history, 'delete-records'),
       'retention limited': doneOf(history, 'retention'),
       'election asked for': doneOf(history, 'elect-leaders'),
+      'reassignment asked for': doneOf(history, 'reassign'),
+      'reassignment taken back': doneOf(history, 'cancel-reassignment'),
       'idempotent batch repeated': repeatedOf(history),
       'producer went on under other numbers': renumberedOf(history),
       'partitions added': doneOf(history, 'create-partitions'),

@@ -1,5 +1,6 @@
 import { ErrorCode } from '@millrace/base'
 import {
+  AlterPartitionReassignmentsApi,
   CreatePartitionsApi,
   CreateTopicsApi,
   DeleteRecordsApi,
@@ -89,11 +90,13 @@ export class Admin implements Role {
     const connection = this.anyConnection()
     if (connection === null) return
     const topic = draw.pick(crowd.topics)
-    const kind = draw.weighted({ configs: 35, 'delete-records': 30, elect: 15, partitions: 10, topic: 10 })
+    const reassign = crowd.rates.reassigns ? 40 : 0
+    const kind = draw.weighted({ configs: 35, 'delete-records': 30, elect: 15, partitions: 10, topic: 10, reassign })
     if (kind === 'configs') this.changeConfig(topic, connection)
     else if (kind === 'delete-records') this.deleteRecords(topic)
     else if (kind === 'elect') this.electLeaders(connection)
     else if (kind === 'partitions') this.addPartition(topic, connection)
+    else if (kind === 'reassign') this.reassign(topic, connection)
     else this.addTopic()
   }
 
@@ -167,6 +170,30 @@ export class Admin implements Role {
     })
   }
 
+  /** Moves a partition to as many brokers as it has, drawn anew; now and then what is under way is taken back. */
+  private reassign(topic: PlannedTopic, connection: WireConnection): void {
+    const { draw, view } = this.client
+    const partitions = view.partitionsOf(topic.name)
+    if (partitions.length === 0) return
+    const brokers = view.brokerIds.slice()
+    const target: number[] = []
+    while (target.length < topic.replicas && brokers.length > 0)
+      target.push(...brokers.splice(draw.between(0, brokers.length - 1), 1))
+    if (target.length < topic.replicas) return
+    const { partition } = draw.pick(partitions)
+    const asked = draw.chance(20) ? 'cancel-reassignment' : 'reassign'
+    const replicas = asked === 'reassign' ? target : null
+    this.ask(connection, this.begin({ kind: 'admin', topic: topic.name, partition, asked }), {
+      api: AlterPartitionReassignmentsApi,
+      request: {
+        timeoutMs: TIMEOUT_MS,
+        allowReplicationFactorChange: true,
+        topics: [{ name: topic.name, partitions: [{ partitionIndex: partition, replicas }] }],
+      },
+      error: ({ errorCode, responses }) => errorCode || (responses[0]?.partitions[0]?.errorCode ?? -1),
+    })
+  }
+
   private addTopic(): void {
     const { draw, crowd } = this.client
     if (crowd.topics.length >= MOST_TOPICS) return
@@ -228,6 +255,7 @@ const REFUSED: ReadonlySet<number> = new Set([
   ErrorCode.OFFSET_OUT_OF_RANGE,
   ErrorCode.INVALID_PARTITIONS,
   ErrorCode.INVALID_REPLICATION_FACTOR,
+  ErrorCode.NO_REASSIGNMENT_IN_PROGRESS,
   ErrorCode.INVALID_CONFIG,
   ErrorCode.INVALID_REQUEST,
   ErrorCode.POLICY_VIOLATION,

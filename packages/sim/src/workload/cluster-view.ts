@@ -71,6 +71,11 @@ export class ClusterView {
     return null
   }
 
+  /** Of the brokers that were ever seen. */
+  get brokerIds(): readonly number[] {
+    return [...this.brokers.keys()].sort((a, b) => a - b)
+  }
+
   /** How many brokers were ever seen. */
   get brokersSeen(): number {
     return this.brokers.size

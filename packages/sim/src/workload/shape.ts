@@ -47,6 +47,8 @@ export interface WorkloadRates {
   readonly pauseMeanUs: number
   /** Between two requests of the admin. */
   readonly adminMeanUs: number
+  /** Whether the admin moves partitions to other brokers. */
+  readonly reassigns: boolean
   /** Of 100 producers so many are idempotent: they send with acks all, and repeat what they know nothing of under its numbers. */
   readonly idempotentPercent: number
   /** Groups, each with so many members at most; 0 for no groups. */
@@ -81,6 +83,7 @@ export function drawRates(draw: Draw): WorkloadRates {
     membersOfGroup: draw.pick([2, 3]),
     classicPercent: draw.pick([0, 50, 100]),
     staticPercent: draw.pick([0, 50]),
+    reassigns: draw.chance(40),
   }
 }
 

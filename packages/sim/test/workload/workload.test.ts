@@ -42,6 +42,7 @@ const EVERYTHING: Partial<WorkloadRates> = {
   membersOfGroup: 3,
   classicPercent: 50,
   staticPercent: 50,
+  reassigns: true,
 }
 
 /** What {@link EVERYTHING} leads to, in the words of {@link tally}. */
@@ -68,6 +69,7 @@ const ALL_KINDS = [
   'admin delete-records ok',
   'admin elect-leaders ok',
   'admin create-partitions ok',
+  'admin reassign ok',
 ]
 
 function cluster(seed: string, rates: Partial<WorkloadRates>): CalmCluster {
