@@ -24,6 +24,8 @@ interface Written {
   answered: boolean
   /** Kept until the entry is committed. */
   entry: Entry | null
+  /** Who holds it, by node; told of the formation alone, which is the first entry. */
+  readonly holders: Map<number, RaftStoreMirror>
 }
 
 interface Committed {
@@ -149,14 +151,17 @@ export class RaftChecks {
     let all = this.written.get(index)
     if (all === undefined) this.written.set(index, (all = []))
     const known = all.find((other) => other.term === term)
-    const written = { term, before, seal, answered: false, entry: index > this.committed.length ? entry : null }
+    const kept = index > this.committed.length ? entry : null
+    const holders = new Map(index === 1 ? [[watch.node, store]] : [])
+    const written = { term, before, seal, answered: false, entry: kept, holders }
     if (known === undefined) {
       this.counts.entries++
       all.push(written)
       return
     }
-    // A formation that was not written is void, and the next one is of the same term.
-    if (index === 1 && !known.answered && known.seal !== seal) return void all.splice(all.indexOf(known), 1, written)
+    if (index === 1 && known.seal !== seal && this.isVoid(known, watch))
+      return void all.splice(all.indexOf(known), 1, written)
+    if (index === 1) known.holders.set(watch.node, store)
     const agree = known.seal === seal && (before === -1 || known.before === -1 || known.before === before)
     demand(
       agree,
@@ -164,6 +169,16 @@ export class RaftChecks {
       () =>
         `${watch.name} holds entry ${index} of term ${term} after term ${before} with seal ${seal.toString(16)}; it was written after term ${known.before} with ${known.seal.toString(16)}`,
     )
+  }
+
+  /** A formation that was not written, or that went with the disks of all who had it before anybody heard of it: the next one is of the same term. */
+  private isVoid(formation: Written, writer: RaftWatch): boolean {
+    if (!formation.answered) return true
+    if (this.committed.length > 0) return false
+    return [...formation.holders].every(([node, store]) => {
+      const now = this.watches.get(node)?.store
+      return now !== undefined && now !== store && (node === writer.node || now.lastIndex === 0)
+    })
   }
 
   private oneChange(watch: RaftWatch, store: RaftStoreMirror, index: number): void {

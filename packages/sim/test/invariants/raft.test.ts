@@ -56,6 +56,28 @@ describe('the invariants of Raft', () => {
     expect(() => cluster.member(2).write({ append: [entry(1, 1, 'third')] })).toThrow('LogMatching: ')
   })
 
+  it('a formation that nobody else had may be followed by another one when its disk is wiped', () => {
+    const cluster = new FakeCluster()
+    cluster.member(1).write({ append: [entry(1, 1, 'first')] })
+    cluster.member(1).sync()
+    cluster.invariants.nodeEnded(1, 'killed')
+    cluster.spawn(1, null, [])
+    expect(() => cluster.member(1).write({ append: [entry(1, 1, 'second')] })).not.toThrow()
+    cluster.member(1).sync()
+    expect(() => cluster.member(2).write({ append: [entry(1, 1, 'first')] })).toThrow('LogMatching: ')
+  })
+
+  it('LogMatching: another formation while somebody has the one of a disk that was wiped', () => {
+    const cluster = new FakeCluster()
+    for (const node of [1, 2]) {
+      cluster.member(node).write({ append: [entry(1, 1, 'first')] })
+      cluster.member(node).sync()
+    }
+    cluster.invariants.nodeEnded(1, 'killed')
+    cluster.spawn(1, null, [])
+    expect(() => cluster.member(1).write({ append: [entry(1, 1, 'second')] })).toThrow('LogMatching: ')
+  })
+
   it('LogMatching: the same entry after one of another term', () => {
     const cluster = withEntry()
     cluster.member(1).write({ append: [entry(2, 2)] })
