@@ -1,5 +1,6 @@
 import type { PlantedBug } from './bug.ts'
 import { CONTROLLER_BUGS } from './controller-bugs.ts'
+import { GROUP_BUGS } from './group-bugs.ts'
 import { PRODUCER_BUGS } from './producer-bugs.ts'
 import { RAFT_BUGS } from './raft-bugs.ts'
 import { REPLICATION_BUGS } from './replication-bugs.ts'
@@ -12,4 +13,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...CONTROLLER_BUGS,
   ...STORAGE_BUGS,
   ...PRODUCER_BUGS,
+  ...GROUP_BUGS,
 ]
