@@ -160,7 +160,7 @@ export class FakeReplica {
       quarantined: null,
       bytes,
       epochs,
-      inspection: { segments: [this.segment], epochs: { entries: epochs } },
+      inspection: { segments: [this.segment], unwritten: [], epochs: { entries: epochs } },
     } as unknown as FakeReplica['log']
     this.machine = {
       role: 'follower',
