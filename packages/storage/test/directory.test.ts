@@ -129,14 +129,14 @@ describe('a log directory', () => {
       old.advanceLogStart(50)
       opened.world.ask<void>((done) => opened.directory.checkpoint(done))
       opened.directory.delete(old, 0)
-      make('AAAAAAAAAAAAAAAAAAAAAQ').append([batchAt({ at: 0, records: 3 })], 0)
+      make('AAAAAAAAAAAAAAAAAAAAAQ').append([batchAt({ at: 0, records: 3 })], 0, true)
       let log = dieAndOpen(2)
       expect([log?.quarantined, log?.logStart, log?.endOffset]).toEqual([null, 0, 3])
       // Nor where another process has removed the earlier one.
       opened.world.ask<void>((done) => opened.directory.checkpoint(done))
       opened.directory.delete(log!, 0)
       expect(dieAndOpen(3)).toBeUndefined()
-      make('AAAAAAAAAAAAAAAAAAAAAg').append([batchAt({ at: 0 })], 0)
+      make('AAAAAAAAAAAAAAAAAAAAAg').append([batchAt({ at: 0 })], 0, true)
       log = dieAndOpen(4)
       expect([log?.quarantined, log?.endOffset]).toEqual([null, 1])
     },
