@@ -57,6 +57,7 @@ export class Consumer implements Role {
   private readonly style: ReadingStyle
   private readonly lookups: Lookups
   private readonly polling = new Set<number>()
+  private polls = 0
 
   constructor(client: SimClient, style: ReadingStyle) {
     this.client = client
@@ -102,7 +103,7 @@ export class Consumer implements Role {
     const { client, style } = this
     const zstd = client.crowd.rates.codecs.includes('zstd')
     const version = connection.version(FetchApi, zstd ? ZSTD_SINCE : 0)
-    const asked = readings.map((reading) => {
+    const asked = this.inTurn(readings).map((reading) => {
       reading.busy = true
       const fenced = version >= EPOCH_SINCE && client.draw.chance(style.fencedPercent)
       return { reading, from: reading.offset as number, epoch: fenced ? reading.view.epoch : -1 }
@@ -118,6 +119,12 @@ export class Consumer implements Role {
       if (style.thinkUs > 0) client.after(style.thinkUs, () => this.wake())
       else this.wake()
     })
+  }
+
+  /** Each time another one is first: what comes first in a fetch is served first, and an answer may be full before the last. */
+  private inTurn(readings: readonly Reading[]): readonly Reading[] {
+    const first = this.polls++ % readings.length
+    return [...readings.slice(first), ...readings.slice(0, first)]
   }
 
   private request(asked: Polling['asked']): FetchRequest {
