@@ -19,6 +19,7 @@ const EVERY_US = 3_000_000
 /** The first version in which an empty list of topics does not mean all of them. */
 const NULL_MEANS_ALL_SINCE = 1
 const IDS_SINCE = 10
+const EPOCHS_SINCE = 7
 /** Topics of the brokers' own begin so: no client here reads or writes them. */
 const INTERNAL = '__'
 
@@ -58,7 +59,12 @@ export class ClusterView {
 
   /** Ids of topics are asked for from now on. */
   wantIds(): void {
-    this.leastVersion = IDS_SINCE
+    this.leastVersion = Math.max(this.leastVersion, IDS_SINCE)
+  }
+
+  /** Leader epochs are asked for from now on: what an older image says does not count then. */
+  wantEpochs(): void {
+    this.leastVersion = Math.max(this.leastVersion, EPOCHS_SINCE)
   }
 
   /** Of a topic whose id was told. */

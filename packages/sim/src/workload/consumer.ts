@@ -43,7 +43,7 @@ export interface ReadingStyle {
   readonly maxWaitMs: number
   readonly isolationLevel: 0 | 1
   readonly thinkUs: number
-  /** Of 100 fetches so many are held against the leader epoch that the client knows. */
+  /** Of 100 fetches so many are held against the leader epoch that the client knows; 100 asks for a version that can. */
   readonly fencedPercent: number
 }
 
@@ -102,7 +102,8 @@ export class Consumer implements Role {
   private poll(broker: number, connection: WireConnection, readings: readonly Reading[]): void {
     const { client, style } = this
     const zstd = client.crowd.rates.codecs.includes('zstd')
-    const version = connection.version(FetchApi, zstd ? ZSTD_SINCE : 0)
+    const always = style.fencedPercent === 100 ? EPOCH_SINCE : 0
+    const version = connection.version(FetchApi, zstd ? ZSTD_SINCE : always)
     const asked = this.inTurn(readings).map((reading) => {
       reading.busy = true
       const fenced = version >= EPOCH_SINCE && client.draw.chance(style.fencedPercent)
