@@ -78,7 +78,10 @@ export class ReplicaMirror {
   next(log: ReplicaInspection['log']): 'on' | 'cut' | 'opened' | 'recovered' {
     if (this.tainted && !this.files.damaged(this.node)) return 'recovered'
     if (log !== this.log) return 'opened'
-    return log.generation === this.generation ? 'on' : 'cut'
+    // What came and was deleted within one event was never seen: the log goes on behind a gap.
+    const [first] = log.inspection.segments
+    const unseen = this.list.length > 0 && first !== undefined && first.baseOffset > this.list.end
+    return log.generation === this.generation && !unseen ? 'on' : 'cut'
   }
 
   /**
