@@ -42,6 +42,9 @@ export class PartitionQueue {
   private batches: ProducerBatch[] = []
   /** Those on their way, in the order in which they left. */
   private flying: ProducerBatch[] = []
+  /** How many had left before each of them. */
+  private readonly places = new Map<ProducerBatch, number>()
+  private departures = 0
   private readonly returned = new Map<ProducerBatch, unknown>()
   private capacity = FIRST_CAPACITY_BYTES
   /** Falls when the broker finds a batch too large. */
@@ -60,9 +63,16 @@ export class PartitionQueue {
   get busy(): boolean {
     const { flying, numbering, head } = this
     if (flying.length === 0) return this.returned.size > 0
-    if (numbering === null || !numbering.known || flying.length >= MOST_FLYING || this.returned.size > 0) return true
+    if (numbering === null || !numbering.known || this.returned.size > 0) return true
+    // Counted from the oldest: behind five later ones the broker would not know it again.
+    if (this.departures - (this.places.get(flying[0] as ProducerBatch) as number) >= MOST_FLYING) return true
     // A batch that is repeated goes alone: what would follow it may be in vain.
     return head === null || head.failures > 0 || (flying.at(-1) as ProducerBatch).failures > 0
+  }
+
+  /** Some are on their way. */
+  get flies(): boolean {
+    return this.flying.length > 0
   }
 
   get empty(): boolean {
@@ -111,6 +121,7 @@ export class PartitionQueue {
   take(): ProducerBatch {
     const batch = this.batches.shift() as ProducerBatch
     this.flying.push(batch)
+    this.places.set(batch, this.departures++)
     if (this.numbering?.known === true) batch.numbers ??= this.numbering.take(batch.count)
     this.capacity = Math.min(Math.max(batch.size, FIRST_CAPACITY_BYTES), this.rules.maxBatchBytes)
     return batch
@@ -120,6 +131,7 @@ export class PartitionQueue {
   landed(batch: ProducerBatch): void {
     if (batch.numbers !== null) this.numbering?.confirm(batch.numbers)
     this.flying.splice(this.flying.indexOf(batch), 1)
+    this.places.delete(batch)
   }
 
   /** A batch did not get through. */
@@ -132,6 +144,7 @@ export class PartitionQueue {
     if (this.returned.size === 0 || this.returned.size < this.flying.length) return null
     const all = this.flying.map((batch) => ({ batch, outcome: this.returned.get(batch) as Outcome }))
     this.flying = []
+    this.places.clear()
     this.returned.clear()
     return all
   }

@@ -163,6 +163,8 @@ export class ProducerSender {
   private depart(queue: PartitionQueue, departures: Map<number, Departure>, now: number): boolean {
     if (this.cluster.stale(queue.topic)) this.refresher.ask(queue.topic)
     const leader = this.cluster.leader(queue.topic, queue.partition)
+    // What a leader of the past has on its way comes back first: others that overtook it at the next leader would have it forgotten there.
+    if (queue.flies && leader !== queue.lastLeader) return false
     queue.lastLeader = leader
     if (leader < 0) {
       this.strand(queue, now)

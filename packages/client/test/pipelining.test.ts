@@ -40,8 +40,13 @@ describe('the batches of a partition', () => {
     const queue = queueOf(8, numbering(true))
     const first = takeAll(queue)
     expect(first.map(({ numbers }) => numbers?.baseSequence)).toEqual([0, 1, 2, 3, 4])
-    queue.landed(first[1] as (typeof first)[0])
+    queue.landed(first[0] as (typeof first)[0])
     expect(takeAll(queue).map(({ numbers }) => numbers?.baseSequence)).toEqual([5])
+    // The broker knows the last five: where the oldest is not settled a later one makes no room.
+    queue.landed(first[2] as (typeof first)[0])
+    expect(takeAll(queue)).toEqual([])
+    queue.landed(first[1] as (typeof first)[0])
+    expect(takeAll(queue).map(({ numbers }) => numbers?.baseSequence)).toEqual([6, 7])
   })
 
   it('are one on its way without numbers, and before the broker knows the producer', () => {

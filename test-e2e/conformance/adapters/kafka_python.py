@@ -75,8 +75,7 @@ def offsets_at(topic, partitions, timestamp):
 
 
 def join(member, group, topic, protocol):
-    members[member] = KafkaConsumer(
-        topic,
+    consumer = KafkaConsumer(
         **BASE,
         group_id=group,
         enable_auto_commit=False,
@@ -85,6 +84,10 @@ def join(member, group, topic, protocol):
         session_timeout_ms=10000,
         fetch_max_wait_ms=250,
     )
+    # Version 3.0.12 stands still for good now and then when it hears of the partitions while it joins, with every request answered.
+    consumer.partitions_for_topic(topic)
+    consumer.subscribe([topic])
+    members[member] = consumer
 
 
 def poll(member, timeoutMs):

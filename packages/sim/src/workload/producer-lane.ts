@@ -11,6 +11,8 @@ export interface NumberedBatch extends Batch {
   repeated: boolean
   /** It is to be sent again. */
   waiting: boolean
+  /** How many batches were added before it. */
+  readonly place: number
   /** In how many requests it went that may have appended it. */
   perhaps: number
   /** When it was sent last, all before it were acknowledged. */
@@ -32,14 +34,20 @@ export class Lane {
   private producerId = -1
   private epoch = -1
   private nextSequence = 0
+  private added = 0
 
   constructor(view: PartitionView) {
     this.view = view
   }
 
+  /**
+   * Whether one more may be on its way. Counted from the oldest that is not settled: brokers know the last five batches of a producer, and later ones may be
+   * settled first, by another leader.
+   */
   mayTake(most: number): boolean {
     if (this.broken || this.queue.some(({ waiting }) => waiting)) return false
-    return this.queue.length < (this.known ? most : 1)
+    const oldest = this.queue[0]?.place ?? this.added
+    return this.added - oldest < (this.known ? most : 1)
   }
 
   /** The numbers of the next batch: under another id or epoch they begin anew, once everything before is settled. */
@@ -62,6 +70,7 @@ export class Lane {
       untilUs,
       repeated: false,
       waiting: false,
+      place: this.added++,
       perhaps: 0,
       inLine: false,
       outOfLine: 0,

@@ -38,6 +38,17 @@ describe('the numbers of a producer for one partition', () => {
     expect(lane.mayTake(5)).toBe(false)
   })
 
+  it('are counted from the oldest: where it is not settled a later one makes no room', () => {
+    const lane = newLane()
+    lane.known = true
+    const [first, second] = [add(lane), add(lane)]
+    expect(lane.mayTake(2)).toBe(false)
+    lane.remove(second)
+    expect(lane.mayTake(2)).toBe(false)
+    lane.remove(first)
+    expect(lane.mayTake(2)).toBe(true)
+  })
+
   it('wait after a batch was given up until the others are settled', () => {
     const lane = newLane()
     lane.known = true
