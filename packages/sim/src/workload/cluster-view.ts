@@ -143,7 +143,8 @@ export class ClusterView {
       this.partitions.push(fresh)
     } else if (epoch === -1 || epoch >= view.epoch) {
       view.leader = leader
-      view.epoch = Math.max(view.epoch, epoch)
+      // One from before would be held against a leader that has another.
+      view.epoch = epoch
     }
   }
 }
