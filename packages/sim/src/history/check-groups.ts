@@ -57,9 +57,9 @@ function checkOrder({ name, commits }: GroupPartition, findings: Findings): void
   }
 }
 
-/** What was acknowledged is what is told from then on, or what was committed later. */
+/** What was acknowledged, or told once, is what is told from then on, or what was committed later. */
 function checkCommitted({ name, commits, committed }: GroupPartition, findings: Findings): void {
-  const before = latest(commits.filter(isDone))
+  const before = latest([...commits.filter(isDone), ...committed])
   const known = new Map<number, number>()
   for (const commit of commits)
     known.set(offsetOf(commit), Math.min(known.get(offsetOf(commit)) ?? Infinity, commit.invokedUs))
@@ -69,7 +69,7 @@ function checkCommitted({ name, commits, committed }: GroupPartition, findings: 
     if (last !== null && answer < offsetOf(last))
       findings.add(
         answer === -1 ? 'commit-forgotten' : 'commit-lost',
-        `${name} was committed at ${offsetOf(last)}, told is ${answer}`,
+        `${name} was ${last.kind} at ${offsetOf(last)}, told is ${answer}`,
         last,
         told,
       )
@@ -82,11 +82,12 @@ function isDone({ outcome }: Operation): boolean {
   return outcome === 'ok'
 }
 
-function offsetOf({ from = -1 }: Operation): number {
-  return from
+/** What was committed, or told to be. */
+function offsetOf({ from = -1, answer = from }: Operation): number {
+  return answer
 }
 
-/** Tells the commit of the largest offset that was acknowledged before a time; to be asked with times that rise. */
+/** Tells the operation of the largest offset that ended before a time; to be asked with times that rise. */
 function latest(commits: readonly Operation[]): (beforeUs: number) => Operation | null {
   const ended = commits.toSorted((a, b) => a.endedUs - b.endedUs)
   let at = 0

@@ -48,6 +48,13 @@ describe('what a group committed', () => {
     expect(broken(commit(5), committed(-1))).toEqual(['commit-forgotten'])
   })
 
+  it('is told from then on once it was told', () => {
+    const later = { invokedUs: 500, endedUs: 600 }
+    const asked = [commit(5), commit(7, { outcome: 'info' }), committed(7)]
+    expect(broken(...asked, committed(7, later))).toEqual([])
+    expect(broken(...asked, committed(5, later))).toEqual(['commit-lost'])
+  })
+
   it('is what somebody committed', () => {
     expect(broken(committed(3))).toEqual(['phantom-commit'])
     expect(broken(commit(3, { invokedUs: 500, endedUs: 600 }), committed(3))).toEqual(['phantom-commit'])
