@@ -289,7 +289,12 @@ export class Simulation implements NodeWatcher {
       told: (operation: Operation) => this.clientTold(operation),
     }
     if (load === null)
-      return createWorkload(bench, { ...options, clients: plan.clients.count, topics: plan.clients.topics })
+      return createWorkload(bench, {
+        ...options,
+        clients: plan.clients.count,
+        topics: plan.clients.topics,
+        calmFromUs: plan.horizonUs,
+      })
     const failed = (cause: unknown): void => this.broken(new Violation('workload', stackOf(cause)))
     return new UserWorkload({ bench, options, brokers: brokers.length, run: load, failed })
   }

@@ -18,6 +18,8 @@ export interface WorkloadOptions {
   readonly topics: readonly TopicShape[]
   /** Milliseconds since 1970 at virtual time 0, for the records' timestamps; the simulator's when absent. */
   readonly epochMs?: number
+  /** Members of groups do not stall any more from here on; never when absent. */
+  readonly calmFromUs?: number
   /** Told of each operation when it ends. */
   readonly told?: (operation: Operation) => void
   /** What is not given is drawn from the seed. */
@@ -45,6 +47,8 @@ export interface WorkloadRates {
   readonly crashMeanUs: number
   /** Between two sleeps of one client. */
   readonly pauseMeanUs: number
+  /** Between the stalls of one member of a group: mostly longer than its session. */
+  readonly stallMeanUs: number
   /** Between two requests of the admin. */
   readonly adminMeanUs: number
   /** Whether the admin moves partitions to other brokers. */
@@ -84,6 +88,7 @@ export function drawRates(draw: Draw): WorkloadRates {
     classicPercent: draw.pick([0, 50, 100]),
     staticPercent: draw.pick([0, 50]),
     reassigns: draw.chance(40),
+    stallMeanUs: draw.pick([0, 5, 15]) * S,
   }
 }
 

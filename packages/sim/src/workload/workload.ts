@@ -50,6 +50,7 @@ class SimWorkload implements Workload, Crowd {
   progress = 0
   quiet = false
   private readonly clients: number
+  private readonly calmFromUs: number
   private readonly told: WorkloadOptions['told']
   private readonly life: Life
   private readonly draw: Draw
@@ -61,6 +62,7 @@ class SimWorkload implements Workload, Crowd {
     this.bootstrap = options.bootstrap
     this.epochMs = options.epochMs ?? new SimClock({ nowUs: 0 }).wallMs()
     this.clients = options.clients
+    this.calmFromUs = options.calmFromUs ?? Number.POSITIVE_INFINITY
     this.told = options.told
     this.life = bench.schedule.newLife('workload')
     this.draw = new Draw(bench.random.fork('workload'))
@@ -80,7 +82,8 @@ class SimWorkload implements Workload, Crowd {
       )
     for (let group = 1; group <= this.rates.groups; group++) this.seatGroup(`group-${group}`)
     this.disturb(this.rates.crashMeanUs, (seat) => this.crash(seat))
-    this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat))
+    this.disturb(this.rates.pauseMeanUs, (seat) => this.pause(seat, this.draw.between(100_000, 5_000_000)))
+    if (this.rates.groups > 0) this.stallMembers(new Draw(this.bench.random.fork('stalls')))
   }
 
   quiesce(done: () => void): void {
@@ -152,7 +155,9 @@ class SimWorkload implements Workload, Crowd {
   private seatGroup(group: string): void {
     const { draw, rates } = this
     const classic = draw.chance(rates.classicPercent)
-    for (let at = draw.between(1, rates.membersOfGroup); at > 0; at--) {
+    const { membersOfGroup } = rates
+    // A member that is alone shows little.
+    for (let at = Math.min(draw.between(1, membersOfGroup + 1), membersOfGroup); at > 0; at--) {
       const host = `member-${this.seats.length}`
       const instanceId = classic && draw.chance(rates.staticPercent) ? `static-${host}` : null
       const shape = { group, instanceId }
@@ -198,12 +203,24 @@ class SimWorkload implements Workload, Crowd {
     })
   }
 
-  private pause(seat: Seat): void {
+  /** Members fall silent for longer than the others wait for them, and come back with what they know from before. */
+  private stallMembers(draw: Draw): void {
+    const members = this.seats.filter(({ role }) => role instanceof Member)
+    const { stallMeanUs } = this.rates
+    if (stallMeanUs === 0 || this.bench.schedule.nowUs >= this.calmFromUs) return
+    this.bench.schedule.post(draw.around(stallMeanUs), this.life, () => {
+      if (this.quiet) return
+      this.pause(draw.pick(members), draw.between(1_000_000, 8_000_000))
+      this.stallMembers(draw)
+    })
+  }
+
+  private pause(seat: Seat, forUs: number): void {
     const { schedule } = this.bench
     const { life } = seat.client
     if (life.over || life.paused) return
     schedule.pause(life)
-    schedule.post(this.draw.between(100_000, 5_000_000), this.life, () => {
+    schedule.post(forUs, this.life, () => {
       if (!life.over) schedule.resume(life)
     })
   }

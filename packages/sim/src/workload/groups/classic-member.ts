@@ -63,6 +63,7 @@ export class ClassicMember extends Member {
     const { nowUs } = this.client
     if (this.phase === 'out') return this.join(connection)
     if (this.phase === 'joined') return this.sync(connection)
+    if (this.wasAsleep()) return this.commit(connection, () => {})
     if (this.leaves()) return this.leave(connection)
     if (this.changes() || this.hasMore()) return this.rejoin(connection)
     if (nowUs >= this.heartbeatDueUs) return this.heartbeat(connection)

@@ -43,6 +43,7 @@ export class ConsumerMember extends Member {
 
   protected step(connection: WireConnection): void {
     const { nowUs } = this.client
+    if (this.wasAsleep() && this.epoch > 0) return this.commit(connection, () => {})
     if (this.epoch > 0 && this.leaves()) return this.leave(connection)
     if (this.epoch > 0 && this.changes()) this.news = true
     if (nowUs >= this.heartbeatDueUs || this.news) return this.heartbeat(connection, this.epoch)

@@ -7,6 +7,8 @@ import type { Place } from './subscription.ts'
 
 const STEP_US = 100_000
 const S = 1_000_000
+/** Whoever was not awake for so long commits what it read before it hears what became of the group. */
+const LATE_US = 1 * S
 
 /** How a member behaves, beside what its protocol says. */
 export interface MemberHabits {
@@ -40,6 +42,8 @@ export abstract class Member implements Role {
   protected commitDueUs = 0
   private changeDueUs: number
   private leaveDueUs: number
+  private tickedUs = 0
+  private late = false
 
   constructor(client: SimClient, shape: MemberShape) {
     const { draw } = client
@@ -78,6 +82,8 @@ export abstract class Member implements Role {
     const { client } = this
     client.after(STEP_US, () => this.tick())
     const { nowUs, view, crowd } = client
+    if (nowUs - this.tickedUs > LATE_US) this.late = true
+    this.tickedUs = nowUs
     if (crowd.quiet || this.asking || nowUs < this.dueUs || view.brokersSeen < crowd.bootstrap.length) return
     if (this.topics.length === 0) this.subscribe()
     const connection = this.topics.length === 0 ? null : this.coordinator.connection()
@@ -86,6 +92,13 @@ export abstract class Member implements Role {
 
   /** Does what is to be done next, which is one request at most. */
   protected abstract step(connection: WireConnection): void
+
+  /** Whether it was asleep since it was last asked this. */
+  protected wasAsleep(): boolean {
+    const { late } = this
+    this.late = false
+    return late
+  }
 
   /** Draws what it reads from now on; false when there is nothing yet. */
   private subscribe(): void {
