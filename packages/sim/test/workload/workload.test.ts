@@ -132,7 +132,7 @@ describe('the workload against three nodes on virtual time', { timeout: 120_000 
     ['consumer', 0],
   ])('reads in groups of the %s protocol what was sent, and commits it', async (_name, classicPercent) => {
     const run = cluster(`groups ${classicPercent}`, { ...GROUPS, classicPercent })
-    await run.pass(15)
+    await run.pass(30)
     expect(run.workload.lagging(run.schedule.nowUs - 8_000_000)).toBeNull()
     await run.readAll()
     const { history } = run.workload
