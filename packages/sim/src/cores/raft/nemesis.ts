@@ -126,13 +126,19 @@ export class Nemesis {
   private wipe(): void {
     const { group } = this.storm
     const leader = group.leader()
-    const view = leader?.machine?.view
-    if (leader === null || view === undefined) return
-    if (!this.isWhole(leader) || view.votersIndex > view.commitIndex) return
+    if (leader === null) return
+    if (!this.isWhole(leader) || this.isUndecided()) return
     const victim = group.member(this.id())
     this.storm.crash(victim)
     this.storm.count('wiped')
     group.add({ id: victim.voter.id, directoryId: identityOf(++this.wipes) }, new LogImage(), true)
+  }
+
+  /** Somebody has voters that may not be committed, and would count on them as a leader of tomorrow: a second disk is lost to that one. */
+  private isUndecided(): boolean {
+    return this.storm.group.all.some(
+      ({ machine }) => machine === null || machine.view.votersIndex > machine.view.commitIndex,
+    )
   }
 
   /** Every voter is a node that still has its disk. */
