@@ -50,7 +50,9 @@ export class ClassicMember extends Member {
     super(client, shape)
     this.sessionMs = client.draw.pick([2_000, 4_000])
     this.rebalanceMs = client.draw.pick([2_000, 5_000])
-    this.protocols = client.draw.pick([['range'], ['roundrobin', 'range']])
+    // What all members support all prefer: a coordinator that loads a group knows of each member the elected protocol alone, as Kafka's does.
+    const common = shape.group.endsWith('1') ? 'range' : 'roundrobin'
+    this.protocols = client.draw.pick([[common], [common, common === 'range' ? 'roundrobin' : 'range']])
   }
 
   private get membership(): Membership {
