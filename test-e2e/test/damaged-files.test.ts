@@ -118,6 +118,8 @@ describe('a node of three', () => {
     ['half a batch at the end', (data) => appendFileSync(log(data), readFileSync(log(data)).subarray(0, 100))],
     ['noise at the end', (data) => appendFileSync(log(data), Buffer.alloc(3_000, 0x5a))],
   ])('cuts %s of a log', async (_name, damage) => {
+    // What is in the journal alone would be written over the damage.
+    await expectWhole()
     const lines = await comeBack(damage)
     expect(lines.map(({ event }) => event)).toContain('torn tail cut')
     await expectWhole()

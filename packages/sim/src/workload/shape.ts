@@ -83,7 +83,7 @@ export function drawRates(draw: Draw): WorkloadRates {
     adminMeanUs: draw.pick([0, 1, 3]) * S,
     deletingPercent: draw.pick([0, 30, 60]),
     idempotentPercent: draw.pick([0, 50, 50, 100]),
-    groups: draw.pick([0, 1, 1, 2]),
+    groups: draw.pick([0, 0, 1, 2]),
     membersOfGroup: draw.pick([2, 3]),
     classicPercent: draw.pick([0, 50, 100]),
     staticPercent: draw.pick([0, 50]),
