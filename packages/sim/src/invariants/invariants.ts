@@ -161,10 +161,18 @@ class ClusterInvariants implements Invariants {
     this.raft.ended(node)
     for (const watch of this.nodes.get(node)?.replicas.values() ?? []) {
       watch.model.watches.delete(watch)
-      if (how === 'by-itself') watch.mirror.mayBeCut(watch.model.end)
+      if (how === 'by-itself') this.lastEvent(watch)
     }
     this.nodes.delete(node)
     for (const { mirrors } of this.partitions.values()) mirrors.get(node)?.ended(how === 'power-cut', this.fsync)
+  }
+
+  /** In the event in which it ended itself a process may have taken something in, had it on disk and said so, or have been in the middle of a cut. */
+  private lastEvent(watch: ReplicaWatch): void {
+    const { mirror, model, replica } = watch
+    if (mirror.next(replica.log) === 'on') mirror.follow(replica.log)
+    if (replica.machine.role !== 'leader') model.promises.followed(watch)
+    mirror.mayBeCut(model.agreement(mirror.list))
   }
 
   /** Whether a disk has lost anything since this was last asked. */

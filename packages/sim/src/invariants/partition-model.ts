@@ -267,6 +267,15 @@ export class PartitionModel {
       )
   }
 
+  /** Up to where a log holds what was committed, and nothing else. */
+  agreement(list: BatchList): number {
+    for (let at = 0; at < list.length; at++) {
+      const committed = this.committed.find(list.bases[at] as number)
+      if (committed === -1 || !list.same(at, this.committed, committed)) return list.bases[at] as number
+    }
+    return list.end
+  }
+
   /** A leader holds what was committed before its epoch; who follows it may lose no more than what came later. */
   private lostToLeader({ mirror, replica, name }: ReplicaWatch, before: BatchList, at: number): void {
     const committed = this.committed.find(before.bases[at] as number)

@@ -110,12 +110,12 @@ export class ReplicaMirror {
     return before
   }
 
-  /** The process is gone. A power cut takes what was not durable. */
-  /** A process that ended itself may have been in the middle of a cut: only what is committed will be missed. */
+  /** A process that ended itself may have been in the middle of a cut: only what is committed, which it holds up to here, will be missed. */
   mayBeCut(committed: number): void {
     this.cutAbove = committed
   }
 
+  /** The process is gone. A power cut takes what was not durable. */
   ended(powerCut: boolean, fsync: boolean): void {
     this.log = null
     if (!this.counts) return
