@@ -161,8 +161,9 @@ export class Consumer implements Role {
         ?.partitions.find(({ partitionIndex }) => partitionIndex === partition)
       if (answer === undefined)
         throw new Violation('wire-format', `a fetch from ${topic}-${partition} was not answered`)
-      // Somebody may have moved the reading while the fetch was on its way.
-      if (one.reading.offset === one.from) this.takePartition(polling, one, answer)
+      // Somebody may have moved the reading, or taken it away, while the fetch was on its way.
+      if (this.readings.includes(one.reading) && one.reading.offset === one.from)
+        this.takePartition(polling, one, answer)
     }
   }
 
