@@ -86,14 +86,14 @@ export class OwnDirectories {
     const key = keyOf(topicId, partition)
     const found = this.unclaimed.get(key)
     if (found === undefined) return null
-    const at = Math.max(
-      0,
-      found.findIndex(({ directory }) => directory.directoryId === wanted),
-    )
-    const [claimed] = found.splice(at, 1)
+    // A folder that bears the name of another topic got this id by accident: whose records it holds nobody knows.
+    const named = found.filter(({ log }) => log.topic === topic)
+    const claimed = named.find(({ directory }) => directory.directoryId === wanted) ?? named[0]
+    if (claimed === undefined) return null
+    found.splice(found.indexOf(claimed), 1)
     if (found.length === 0) this.unclaimed.delete(key)
     else this.host.world.log.warn({ topic, partition }, 'partition found in more than one directory')
-    return claimed ?? null
+    return claimed
   }
 
   /** Where a new log goes: the directory that the metadata names, else the one with the fewest. Null when none is usable. */

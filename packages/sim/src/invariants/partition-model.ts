@@ -408,7 +408,7 @@ export class PartitionModel {
     const why = (): string => `${name} commits up to ${to} under epoch ${epoch}; ${partitionText(this.state)}`
     // What later leaders committed is not for this one to ask: it may have slept since it was deposed.
     const part = { from, to }
-    for (const id of inspection.maximalIsr) if (id !== mirror.node) this.mustHold(id, part, why)
+    for (const id of inspection.maximalIsr) if (id !== mirror.node && !this.wentAway(id)) this.mustHold(id, part, why)
     for (const id of this.state.isr) if (!inspection.maximalIsr.includes(id)) this.mustHold(id, part, why)
     for (const id of this.state.elr) this.mustHold(id, part, why)
     for (const other of this.watches)
@@ -457,6 +457,12 @@ export class PartitionModel {
     const { role, leaderEpoch, highWatermark } = replica.machine
     const as = `as ${role} of epoch ${leaderEpoch} with watermark ${highWatermark}`
     demand(mirror.damaged, invariant, () => `${name} holds ${missing}, ${as}`)
+  }
+
+  /** It acknowledged, and lost its disk then: the controller knows and will not elect it, a leader that has not heard yet may count it. */
+  private wentAway(id: number): boolean {
+    const { isr, elr } = this.state
+    return !isr.includes(id) && !elr.includes(id) && this.mirrors.get(id)?.everWiped === true
   }
 
   /** StrongIsr: whoever may be elected cleanly holds every committed record of [from, to), on its disk where brokers sync. */

@@ -69,6 +69,11 @@ export class ReplicaMirror {
     return this.wipes !== this.files.wipes(this.node)
   }
 
+  /** The node has had another disk before. */
+  get everWiped(): boolean {
+    return this.files.wipes(this.node) > 0
+  }
+
   /** Whether what it holds counts at all; it may be damaged and not found out yet, which is asked only when something is missing. */
   get counts(): boolean {
     return this.state === 'live' || this.state === 'down'
