@@ -1,4 +1,4 @@
-import { ErrorCode } from '@millrace/base'
+import { ErrorCode, readSmallFile, replaceSmallFile } from '@millrace/base'
 import { UNASSIGNED } from '@millrace/metadata'
 import { describe, expect, it } from 'vitest'
 import { Cluster, eventually, sleep, type TestBroker } from './cluster.ts'
@@ -19,6 +19,23 @@ async function serves(cluster: Cluster, value: string): Promise<void> {
 
 function removeFolder(broker: TestBroker): Promise<void> {
   return new Promise((resolve) => broker.disk.remove('/data/t-0', () => resolve()))
+}
+
+/** The folder of `u` gets the identity of `t`, whose own folder is lost: what a write to the wrong place does. */
+function giveIdAway({ disk }: TestBroker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    readSmallFile(disk, '/data/t-0/partition.metadata', (unread, id) => {
+      if (unread !== null || id === null) return reject(unread ?? new Error('no identity'))
+      disk.remove('/data/t-0', () =>
+        replaceSmallFile(
+          disk,
+          '/data/u-0',
+          'partition.metadata',
+          id,
+        )((error) => (error === null ? resolve() : reject(error))),
+      )
+    })
+  })
 }
 
 describe('a partition whose brokers all restarted before any had made its folder', () => {
@@ -104,4 +121,23 @@ describe('a partition that was written to', () => {
     await eventually(async () => expect(await cluster.broker(3).read('t')).toEqual(['kept']))
     await cluster.isr('t', [1, 2, 3])
   })
+})
+
+it('a folder whose topic id became that of another topic is nobody’s log', async () => {
+  await using cluster = await Cluster.started('swapped-id', 3)
+  for (const topic of ['t', 'u']) {
+    await cluster.topic(topic, [1, 2, 3])
+    expect((await cluster.leader(topic).produce(topic, [`of ${topic}`], -1)).error).toBe(ErrorCode.NONE)
+  }
+  const broker = cluster.broker(2)
+  broker.kill()
+  await giveIdAway(broker)
+  await broker.start()
+  await cluster.isr('t', [1, 2, 3])
+  cluster.broker(1).kill()
+  cluster.controller.fence(1)
+  for (const topic of ['t', 'u']) {
+    await eventually(() => expect([2, 3]).toContain(cluster.controller.partition(topic).leader))
+    await eventually(async () => expect(await cluster.leader(topic).read(topic)).toEqual([`of ${topic}`]))
+  }
 })
