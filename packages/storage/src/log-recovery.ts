@@ -122,7 +122,10 @@ class Recovery {
     readBeginning(this.request.disk, segment.logPath, (error, header) => {
       if (error !== null) return this.failed(error)
       const strange = strangeBeginning(header, segment.baseOffset)
-      if (strange !== null) return this.finish(`${segment.logPath}: ${strange}`, 0)
+      // Nothing of a segment that was never synced is promised but by the journal: a power cut may leave anything in it.
+      const { journaled, unsyncedFrom } = this.request
+      const isPromised = !journaled || segment.baseOffset < unsyncedFrom
+      if (strange !== null && isPromised) return this.finish(`${segment.logPath}: ${strange}`, 0)
       this.walkFrom(at, from)
     })
   }
