@@ -55,7 +55,7 @@ export class ClassicMember extends Member {
     this.protocols = client.draw.pick([[common], [common, common === 'range' ? 'roundrobin' : 'range']])
   }
 
-  private get membership(): Membership {
+  protected get membership(): Membership {
     const { memberId, generation, shape } = this
     const { instanceId } = shape
     return { memberId, instanceId, generation, leastVersion: instanceId === null ? 0 : STATIC_COMMIT }
@@ -183,17 +183,6 @@ export class ClassicMember extends Member {
     this.commit(connection, () => this.lose())
   }
 
-  private commit(connection: WireConnection, then: () => void): void {
-    this.commitDueUs = this.client.nowUs + this.habits.commitUs
-    this.begin()
-    this.holdings.commit(connection, this.membership, (error) => {
-      this.end()
-      if (error === null) this.coordinator.doubt()
-      else if (error !== ErrorCode.NONE) this.refused(error)
-      then()
-    })
-  }
-
   private leave(connection: WireConnection): void {
     const { shape, memberId } = this
     this.commit(connection, () => {
@@ -215,7 +204,7 @@ export class ClassicMember extends Member {
     })
   }
 
-  private refused(error: number): void {
+  protected refused(error: number): void {
     switch (error) {
       case ErrorCode.UNKNOWN_MEMBER_ID:
       case ErrorCode.FENCED_INSTANCE_ID:

@@ -37,7 +37,7 @@ export class ConsumerMember extends Member {
     this.assignor = draw.pick([null, 'uniform', 'range'])
   }
 
-  private get membership(): Membership {
+  protected get membership(): Membership {
     return { memberId: this.memberId, instanceId: null, generation: this.epoch, leastVersion: EPOCHS_SINCE }
   }
 
@@ -148,17 +148,6 @@ export class ConsumerMember extends Member {
     return places
   }
 
-  private commit(connection: WireConnection, then: () => void): void {
-    this.commitDueUs = this.client.nowUs + this.habits.commitUs
-    this.begin()
-    this.holdings.commit(connection, this.membership, (error) => {
-      this.end()
-      if (error === null) this.coordinator.doubt()
-      else if (error !== ErrorCode.NONE) this.refused(error)
-      then()
-    })
-  }
-
   private leave(connection: WireConnection): void {
     this.commit(connection, () => {
       this.holdings.drop(() => true)
@@ -168,7 +157,7 @@ export class ConsumerMember extends Member {
     })
   }
 
-  private refused(error: number): void {
+  protected refused(error: number): void {
     this.news = true
     this.rest(AGAIN_US)
     if (error === ErrorCode.NOT_COORDINATOR || error === ErrorCode.COORDINATOR_NOT_AVAILABLE) this.coordinator.doubt()

@@ -1,8 +1,9 @@
+import { ErrorCode } from '@millrace/base'
 import type { Api } from '@millrace/protocol'
 import type { Role, SimClient } from '../client.ts'
 import type { WireConnection } from '../wire.ts'
 import { Coordinator } from './coordinator.ts'
-import { Holdings } from './holdings.ts'
+import { Holdings, type Membership } from './holdings.ts'
 import type { Place } from './subscription.ts'
 
 const STEP_US = 100_000
@@ -92,6 +93,23 @@ export abstract class Member implements Role {
 
   /** Does what is to be done next, which is one request at most. */
   protected abstract step(connection: WireConnection): void
+
+  protected abstract get membership(): Membership
+
+  /** The coordinator answered with this error. */
+  protected abstract refused(error: number): void
+
+  /** Commits what was read since the last time; `then` is called whatever comes of it. */
+  protected commit(connection: WireConnection, then: () => void): void {
+    this.commitDueUs = this.client.nowUs + this.habits.commitUs
+    this.begin()
+    this.holdings.commit(connection, this.membership, (error) => {
+      this.end()
+      if (error === null) this.coordinator.doubt()
+      else if (error !== ErrorCode.NONE) this.refused(error)
+      then()
+    })
+  }
 
   /** Whether it was asleep since it was last asked this. */
   protected wasAsleep(): boolean {
