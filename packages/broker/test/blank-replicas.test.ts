@@ -130,7 +130,8 @@ it('a folder whose topic id became that of another topic is nobody’s log', asy
     expect((await cluster.leader(topic).produce(topic, [`of ${topic}`], -1)).error).toBe(ErrorCode.NONE)
   }
   const broker = cluster.broker(2)
-  broker.kill()
+  // After a clean stop no journal says what the log of that id was.
+  await broker.stop()
   await giveIdAway(broker)
   await broker.start()
   await cluster.isr('t', [1, 2, 3])
@@ -140,4 +141,9 @@ it('a folder whose topic id became that of another topic is nobody’s log', asy
     await eventually(() => expect([2, 3]).toContain(cluster.controller.partition(topic).leader))
     await eventually(async () => expect(await cluster.leader(topic).read(topic)).toEqual([`of ${topic}`]))
   }
+  // Only the copy of that broker is left to be read.
+  cluster.broker(3).kill()
+  cluster.controller.fence(3)
+  await eventually(() => expect(cluster.controller.partition('t').leader).toBe(2))
+  await eventually(async () => expect(await broker.read('t')).toEqual(['of t']))
 })

@@ -136,3 +136,21 @@ describe.each(MODES)('a log that begins later by right, in %s mode,', (mode) => 
     }
   })
 })
+
+it.each([0, 1, 2])(
+  'a young log is whole where a power cut left the batch of another place at the beginning of segment %d, which was never synced',
+  (at) => {
+    const was = opened(new SimWorld(1), 'fsync')
+    fill(was.world, createLog(was).log)
+    was.world.kill()
+    const path = segmentsOf(was)[at] as string
+    const content = Uint8Array.from(was.world.disk.file(path).content)
+    content.set(batchAt({ at: 7_000, records: 2, bytes: 300 }).subarray(0, 100))
+    was.world.disk.put(path, content)
+    const world = new SimWorld(2, was.world.disk)
+    const log = opened(world, 'fsync').found.logs[0] as PartitionLog
+    log.configure(SMALL)
+    expect([log.quarantined, log.logStart, log.endOffset]).toEqual([null, 0, 120])
+    expect(readAll(world, log)).toHaveLength(60)
+  },
+)
