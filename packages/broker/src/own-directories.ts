@@ -119,6 +119,7 @@ export class OwnDirectories {
     wanted: () => boolean,
     done: (found: FoundLog | null) => void,
   ): void {
+    this.clearName(directory, nameOf(request))
     this.turns.run(nameOf(request), (ended) =>
       this.insist(
         { directory, what: nameOf(request), wanted },
@@ -143,17 +144,27 @@ export class OwnDirectories {
 
   /** What is not among the partitions of this broker is never appended to again. */
   moveStraysAside(isOwn: (topicId: Uuid, partition: number) => boolean): void {
-    for (const [key, found] of this.unclaimed) {
-      const strays = found.filter(({ log }) => !isOwn(log.topicId, log.partition))
-      if (strays.length === found.length) this.unclaimed.delete(key)
-      for (const stray of strays) this.moveStrayAside(stray)
-    }
+    this.moveUnclaimed(({ log }) => !isOwn(log.topicId, log.partition))
   }
 
   /** A second log of a partition that was claimed from another directory. */
   moveUnclaimedAside(): void {
-    for (const found of this.unclaimed.values()) for (const stray of found) this.moveStrayAside(stray)
-    this.unclaimed.clear()
+    this.moveUnclaimed(() => true)
+  }
+
+  /** A log that has a name of a new partition is that of another one: it was deleted, or its id is not what it was. */
+  private clearName(directory: OwnDirectory, name: string): void {
+    this.moveUnclaimed((found) => found.directory === directory && nameOf(found.log) === name)
+  }
+
+  private moveUnclaimed(isStray: (found: FoundLog) => boolean): void {
+    for (const [key, found] of this.unclaimed) {
+      const kept = found.filter((one) => !isStray(one))
+      if (kept.length === found.length) continue
+      if (kept.length === 0) this.unclaimed.delete(key)
+      else this.unclaimed.set(key, kept)
+      for (const one of found) if (!kept.includes(one)) this.moveStrayAside(one)
+    }
   }
 
   private moveStrayAside(stray: FoundLog): void {
