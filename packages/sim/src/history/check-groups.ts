@@ -22,10 +22,7 @@ export function checkGroups(history: readonly Operation[], findings: Findings): 
     else if (kind === 'commit') known.commits.push(operation)
     else if (kind === 'committed') known.committed.push(operation)
   }
-  for (const partition of partitions.values()) {
-    checkOrder(partition, findings)
-    checkCommitted(partition, findings)
-  }
+  for (const partition of partitions.values()) checkCommitted(partition, findings)
 }
 
 /** In one generation a partition is one member's. */
@@ -46,36 +43,39 @@ function checkOwner(
     )
 }
 
-/** Whoever gets a partition goes on where the group is, and who had it commits no more: commits move forward. */
-function checkOrder({ name, commits }: GroupPartition, findings: Findings): void {
-  const begun = commits.filter(isDone).sort((a, b) => a.invokedUs - b.invokedUs)
-  const before = latest(begun)
-  for (const commit of begun) {
-    const last = before(commit.invokedUs)
-    if (last !== null && offsetOf(commit) < offsetOf(last))
-      findings.add('commit-moved-back', `${name} was committed at ${offsetOf(last)} and then at less`, last, commit)
+/**
+ * What was acknowledged, or told once, is what is told from then on, or what was committed later. Whoever gets a partition goes on where the group
+ * is, and who had it commits no more: commits move forward.
+ */
+function checkCommitted({ name, commits, committed }: GroupPartition, findings: Findings): void {
+  const floor = new Floor([...commits.filter(isDone), ...committed])
+  const unknown = commits.filter(({ outcome, error }) => outcome === 'info' && error === undefined)
+  for (const next of [...commits.filter(isDone), ...committed].toSorted((a, b) => a.invokedUs - b.invokedUs)) {
+    const last = floor.before(next.invokedUs)
+    if (last === null || offsetOf(next) >= offsetOf(last)) continue
+    if (unknown.some((late) => cameLate(late, last, next))) floor.forget()
+    else
+      findings.add(
+        next.kind === 'commit' ? 'commit-moved-back' : offsetOf(next) === -1 ? 'commit-forgotten' : 'commit-lost',
+        `${name} was ${last.kind} at ${offsetOf(last)}, then it was ${next.kind} at ${offsetOf(next)}`,
+        last,
+        next,
+      )
+  }
+  for (const told of committed) {
+    const offset = offsetOf(told)
+    if (offset >= 0 && !commits.some((commit) => offsetOf(commit) === offset && commit.invokedUs <= told.endedUs))
+      findings.add('phantom-commit', `nobody committed ${offset} for ${name}`, told)
   }
 }
 
-/** What was acknowledged, or told once, is what is told from then on, or what was committed later. */
-function checkCommitted({ name, commits, committed }: GroupPartition, findings: Findings): void {
-  const before = latest([...commits.filter(isDone), ...committed])
-  const known = new Map<number, number>()
-  for (const commit of commits)
-    known.set(offsetOf(commit), Math.min(known.get(offsetOf(commit)) ?? Infinity, commit.invokedUs))
-  for (const told of committed.toSorted((a, b) => a.invokedUs - b.invokedUs)) {
-    const { answer = -1 } = told
-    const last = before(told.invokedUs)
-    if (last !== null && answer < offsetOf(last))
-      findings.add(
-        answer === -1 ? 'commit-forgotten' : 'commit-lost',
-        `${name} was ${last.kind} at ${offsetOf(last)}, told is ${answer}`,
-        last,
-        told,
-      )
-    if (answer >= 0 && (known.get(answer) ?? Infinity) > told.endedUs)
-      findings.add('phantom-commit', `nobody committed ${answer} for ${name}`, told)
-  }
+/**
+ * A commit that its member gave up may come to its coordinator after the member's next one, by a connection that was not told to be broken: while the
+ * generation lasts it counts.
+ */
+function cameLate(late: Operation, last: Operation, told: Operation): boolean {
+  const stood = (late.generation ?? -1) >= (last.generation ?? -1)
+  return told.kind === 'committed' && stood && offsetOf(late) === offsetOf(told) && late.invokedUs <= told.endedUs
 }
 
 function isDone({ outcome }: Operation): boolean {
@@ -87,14 +87,27 @@ function offsetOf({ from = -1, answer = from }: Operation): number {
   return answer
 }
 
-/** Tells the operation of the largest offset that ended before a time; to be asked with times that rise. */
-function latest(commits: readonly Operation[]): (beforeUs: number) => Operation | null {
-  const ended = commits.toSorted((a, b) => a.endedUs - b.endedUs)
-  let at = 0
-  let last: Operation | null = null
-  return (beforeUs) => {
-    for (; (ended[at]?.endedUs ?? Infinity) < beforeUs; at++)
-      if (last === null || offsetOf(ended[at] as Operation) > offsetOf(last)) last = ended[at] as Operation
-    return last
+/** The largest offset of the operations that ended before a time; to be asked with times that rise. */
+class Floor {
+  private readonly ended: readonly Operation[]
+  private at = 0
+  private last: Operation | null = null
+
+  constructor(operations: readonly Operation[]) {
+    this.ended = operations.toSorted((a, b) => a.endedUs - b.endedUs)
+  }
+
+  before(timeUs: number): Operation | null {
+    for (; this.at < this.ended.length; this.at++) {
+      const next = this.ended[this.at] as Operation
+      if (next.endedUs >= timeUs) break
+      if (this.last === null || offsetOf(next) > offsetOf(this.last)) this.last = next
+    }
+    return this.last
+  }
+
+  /** What ended until then counts no more. */
+  forget(): void {
+    this.last = null
   }
 }

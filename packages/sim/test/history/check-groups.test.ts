@@ -55,6 +55,19 @@ describe('what a group committed', () => {
     expect(broken(...asked, committed(5, later))).toEqual(['commit-lost'])
   })
 
+  it('goes back where a commit came late that its member had given up, while the generation lasts', () => {
+    const given = commit(3, { invokedUs: 50, endedUs: 90, outcome: 'info' })
+    const next = { invokedUs: 500, endedUs: 600 }
+    expect(broken(given, commit(5), committed(3), commit(4, next))).toEqual([])
+    expect(
+      broken(given, commit(5), committed(3), committed(5, next), commit(4, { invokedUs: 700, endedUs: 800 })),
+    ).toEqual(['commit-moved-back'])
+    expect(broken({ ...given, error: 25 }, commit(5), committed(3))).toEqual(['commit-lost'])
+    expect(broken(given, commit(5, { generation: 2 }), committed(3))).toEqual(['commit-lost'])
+    expect(broken(given, commit(5), committed(4))).toContain('commit-lost')
+    expect(broken(given, commit(5), commit(3, { invokedUs: 250, endedUs: 260 }))).toEqual(['commit-moved-back'])
+  })
+
   it('is what somebody committed', () => {
     expect(broken(committed(3))).toEqual(['phantom-commit'])
     expect(broken(commit(3, { invokedUs: 500, endedUs: 600 }), committed(3))).toEqual(['phantom-commit'])
