@@ -40,6 +40,6 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
   bug('two brokers get the same producer ids', [
     'metadata/src/machine.ts',
     'const nextProducerId = first + PRODUCER_ID_BLOCK',
-    'const nextProducerId = first + 1',
+    'const nextProducerId = first',
   ]),
 ]
