@@ -10,7 +10,7 @@ interface Member {
   readonly consumer: Consumer
   readonly stream: Stream
   readonly topic: string
-  queue: (ReadRecord & { readonly leaderEpoch: number })[]
+  readonly queue: (ReadRecord & { readonly leaderEpoch: number })[]
   readonly next: Map<number, { offset: number; leaderEpoch: number }>
 }
 
@@ -104,18 +104,15 @@ const failures = new Map<string, unknown>()
 
 function attach(name: string, member: Member): void {
   members.set(name, member)
+  // What was handed out before a rebalance counts, though the stream was set back to the commit meanwhile: a fetch that was under way takes it on again from
+  // behind what it handed out.
   member.stream.on('data', (message) => {
     if (owned(member).includes(message.partition))
       member.queue.push({ ...read(message), leaderEpoch: message.leaderEpoch })
   })
   member.stream.on('error', (error) => failures.set(name, error))
-  // What was fetched before a rebalance and not handed out belongs to the next owner.
-  const forget = (): void => {
-    member.queue = []
-    member.next.clear()
-  }
-  member.consumer.on('consumer:group:rebalance', forget)
-  member.consumer.on('consumer:group:rejoin', forget)
+  // What others own now is committed by them.
+  member.consumer.on('consumer:group:rebalance', () => member.next.clear())
 }
 
 function owned({ consumer, topic }: Member): number[] {
@@ -129,9 +126,9 @@ async function poll({ member: name, timeoutMs }: { member: string; timeoutMs: nu
   const member = members.get(name)
   if (member === undefined) return { records: [], assigned: [] }
   const own = owned(member)
-  const records = member.queue.splice(0).filter(({ partition }) => own.includes(partition))
+  const records = member.queue.splice(0)
   for (const { partition, offset, leaderEpoch } of records)
-    member.next.set(partition, { offset: offset + 1, leaderEpoch })
+    if (own.includes(partition)) member.next.set(partition, { offset: offset + 1, leaderEpoch })
   return { records, assigned: own }
 }
 
