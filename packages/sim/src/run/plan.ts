@@ -164,6 +164,7 @@ function drawProperties(draw: Draw): Readonly<Record<string, string>> {
     'group.min.session.timeout.ms': '1000',
     'group.consumer.session.timeout.ms': String(draw.pick([2_000, 5_000])),
     'group.consumer.heartbeat.interval.ms': String(draw.pick([300, 800])),
+    'max.incremental.fetch.session.cache.slots': String(draw.pick([1, 1_000, 1_000])),
     // What is compacted is no longer what was written: the models of logs would have to know.
     'log.cleaner.enable': 'false',
   }

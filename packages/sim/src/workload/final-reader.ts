@@ -1,17 +1,6 @@
 import type { SimClient, Role } from './client.ts'
-import { Consumer } from './consumer.ts'
+import { Consumer, drawNaming, type ReadingStyle } from './consumer.ts'
 import { Reading } from './reading.ts'
-
-const STYLE = {
-  final: true,
-  maxBytes: 50_000_000,
-  partitionMaxBytes: 1_000_000,
-  minBytes: 1,
-  maxWaitMs: 20,
-  isolationLevel: 0,
-  thinkUs: 1_000,
-  fencedPercent: 100,
-} as const
 
 /** How long a watermark below what was acknowledged is taken for one that has still to rise. */
 const PATIENCE_US = 20_000_000
@@ -37,7 +26,7 @@ export class FinalReader implements Role {
 
   constructor(client: SimClient, ends: readonly Ends[], done: () => void) {
     this.client = client
-    this.consumer = new Consumer(client, STYLE)
+    this.consumer = new Consumer(client, drawStyle(client))
     this.ends = ends
     this.done = done
     this.sinceUs = client.nowUs
@@ -71,3 +60,18 @@ export class FinalReader implements Role {
 }
 
 const LOOK_EVERY_US = 20_000
+
+function drawStyle(client: SimClient): ReadingStyle {
+  return {
+    final: true,
+    maxBytes: 50_000_000,
+    // A small one has most of what is read come with later answers of a session, within the time that there is for it.
+    partitionMaxBytes: client.draw.pick([50_000, 1_000_000]),
+    minBytes: 1,
+    maxWaitMs: 20,
+    isolationLevel: 0,
+    thinkUs: 1_000,
+    fencedPercent: 100,
+    ...drawNaming(client),
+  }
+}

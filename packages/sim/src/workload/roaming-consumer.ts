@@ -1,6 +1,5 @@
 import type { Role, SimClient } from './client.ts'
-import { Consumer, type ReadingStyle } from './consumer.ts'
-import type { Draw } from '../run/draw.ts'
+import { Consumer, drawNaming, type ReadingStyle } from './consumer.ts'
 import { Reading } from './reading.ts'
 
 /** A consumer that takes other partitions now and then, and jumps in those that it has. */
@@ -10,7 +9,7 @@ export class RoamingConsumer implements Role {
 
   constructor(client: SimClient) {
     this.client = client
-    this.consumer = new Consumer(client, drawStyle(client.draw))
+    this.consumer = new Consumer(client, drawStyle(client))
     const { moveMeanUs } = client.crowd.rates
     if (moveMeanUs > 0) client.after(client.draw.around(moveMeanUs), () => this.move(moveMeanUs))
   }
@@ -62,7 +61,8 @@ export class RoamingConsumer implements Role {
   }
 }
 
-function drawStyle(draw: Draw): ReadingStyle {
+function drawStyle(client: SimClient): ReadingStyle {
+  const { draw } = client
   return {
     final: false,
     maxBytes: draw.pick([1, 5_000, 50_000_000]),
@@ -72,5 +72,6 @@ function drawStyle(draw: Draw): ReadingStyle {
     isolationLevel: draw.pick([0, 1] as const),
     thinkUs: draw.pick([10_000, 50_000, 200_000]),
     fencedPercent: draw.pick([0, 50, 100]),
+    ...drawNaming(client),
   }
 }

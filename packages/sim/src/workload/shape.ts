@@ -61,6 +61,9 @@ export interface WorkloadRates {
   /** Of 100 groups so many are of the classic protocol, and of 100 classic members so many are static. */
   readonly classicPercent: number
   readonly staticPercent: number
+  /** Of 100 consumers so many fetch in sessions, and so many name topics by id. */
+  readonly sessionPercent: number
+  readonly topicIdPercent: number
   /** Of 100 topics so many lose their oldest records, to DeleteRecords and retention. */
   readonly deletingPercent: number
 }
@@ -89,6 +92,8 @@ export function drawRates(draw: Draw): WorkloadRates {
     staticPercent: draw.pick([0, 50]),
     reassigns: draw.chance(40),
     stallMeanUs: draw.pick([0, 5, 15]) * S,
+    sessionPercent: draw.pick([0, 50, 100]),
+    topicIdPercent: draw.pick([0, 50]),
   }
 }
 

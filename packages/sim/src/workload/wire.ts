@@ -48,7 +48,7 @@ interface Pending {
   readonly answer: (response: unknown) => void
 }
 
-/** The last versions that name topics by name, as the clients here do. */
+/** The last versions that name topics by name, as clients here do that do not ask for others. */
 const NAMES_TOPICS_UNTIL: ReadonlyMap<number, number> = new Map([
   [FetchApi.key, 12],
   [ProduceApi.key, 12],
@@ -90,15 +90,15 @@ export class WireConnection implements ByteHandler {
   }
 
   /**
-   * The version of an API for this connection, drawn from what both sides can, the newest half of the time. `floor` is the first version that will do;
-   * 0 is no answer where there is none.
+   * The version of an API for this connection, drawn from what both sides can, the newest half of the time. `floor` and `ceiling` are the first and the last version
+   * that will do; 0 is no answer where there is none.
    */
-  version(api: Api, floor = 0): number {
+  version(api: Api, floor = 0, ceiling = NAMES_TOPICS_UNTIL.get(api.key) ?? api.versions[1]): number {
     const chosen = this.chosen.get(api.key)
-    if (chosen !== undefined && chosen >= floor) return chosen
+    if (chosen !== undefined && chosen >= floor && chosen <= ceiling) return chosen
     const [least, most] = this.ranges.get(api.key) ?? [0, -1]
     const from = Math.max(api.versions[0], least, floor)
-    const to = Math.min(NAMES_TOPICS_UNTIL.get(api.key) ?? api.versions[1], most)
+    const to = Math.min(ceiling, most)
     if (from > to)
       throw new Violation(
         'wire-versions',

@@ -25,6 +25,9 @@ describe('a connection of a client', () => {
       expect(connection.version(api)).toBe(version)
     }
     expect(connection.version(FetchApi, 12)).toBe(12)
+    expect(connection.version(FetchApi, 0, 9)).toBeLessThanOrEqual(9)
+    expect(connection.version(FetchApi, 13, 13)).toBe(13)
+    expect(connection.version(FetchApi)).toBeLessThanOrEqual(12)
     expect(() => connection.version(FetchApi, 99)).toThrow('wire-versions')
   })
 

@@ -21,6 +21,8 @@ const PLAIN: Partial<WorkloadRates> = {
   adminMeanUs: 0,
   idempotentPercent: 50,
   groups: 0,
+  sessionPercent: 0,
+  topicIdPercent: 0,
 }
 
 /** All that clients do. */
@@ -43,6 +45,8 @@ const EVERYTHING: Partial<WorkloadRates> = {
   classicPercent: 50,
   staticPercent: 50,
   reassigns: true,
+  sessionPercent: 50,
+  topicIdPercent: 50,
 }
 
 /** What {@link EVERYTHING} leads to, in the words of {@link tally}. */
@@ -95,18 +99,27 @@ const GROUPS: Partial<WorkloadRates> = {
 }
 
 describe('the workload against three nodes on virtual time', { timeout: 120_000 }, () => {
-  it('gets everything acknowledged and reads it all in the end when nothing goes wrong', async () => {
-    const run = cluster('plain', PLAIN)
-    await run.pass(10)
-    await run.readAll()
-    const { history } = run.workload
-    const read = new Set(history.flatMap((each) => (each.final === true ? each.values.map(({ value }) => value) : [])))
-    const sent = history.filter(({ kind }) => kind === 'send')
-    expect(sent.length).toBeGreaterThan(300)
-    expect(sent.filter(({ outcome }) => outcome !== 'ok')).toEqual([])
-    expect(sent.flatMap(({ values }) => values).filter(({ value }) => !read.has(value))).toEqual([])
-    expect(checkHistory(history)).toEqual([])
-  })
+  it.each([
+    ['fetches that stand for themselves', 0, 0],
+    ['sessions', 100, 0],
+    ['sessions that name topics by id', 100, 100],
+  ])(
+    'gets everything acknowledged and reads it all in the end in %s',
+    async (_name, sessionPercent, topicIdPercent) => {
+      const run = cluster('plain', { ...PLAIN, sessionPercent, topicIdPercent })
+      await run.pass(10)
+      await run.readAll()
+      const { history } = run.workload
+      const read = new Set(
+        history.flatMap((each) => (each.final === true ? each.values.map(({ value }) => value) : [])),
+      )
+      const sent = history.filter(({ kind }) => kind === 'send')
+      expect(sent.length).toBeGreaterThan(300)
+      expect(sent.filter(({ outcome }) => outcome !== 'ok')).toEqual([])
+      expect(sent.flatMap(({ values }) => values).filter(({ value }) => !read.has(value))).toEqual([])
+      expect(checkHistory(history)).toEqual([])
+    },
+  )
 
   it('does all that it can do, in some runs', async () => {
     const missing = new Set(ALL_KINDS)

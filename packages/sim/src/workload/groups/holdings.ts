@@ -2,7 +2,7 @@ import { ErrorCode, ZERO_UUID } from '@millrace/base'
 import { OffsetCommitApi, type OffsetCommitRequest, type OffsetCommitResponse } from '@millrace/protocol'
 import type { Operation } from '../../seams.ts'
 import type { SimClient } from '../client.ts'
-import { Consumer, type ReadingStyle } from '../consumer.ts'
+import { Consumer, drawNaming, type ReadingStyle } from '../consumer.ts'
 import { Reading } from '../reading.ts'
 import type { WireConnection } from '../wire.ts'
 import { askCommitted } from './committed.ts'
@@ -171,7 +171,8 @@ function errorOf({ topics }: OffsetCommitResponse, { topic, partition }: Operati
   return told?.errorCode ?? ErrorCode.UNKNOWN_SERVER_ERROR
 }
 
-function drawStyle({ draw }: SimClient): ReadingStyle {
+function drawStyle(client: SimClient): ReadingStyle {
+  const { draw } = client
   return {
     final: false,
     maxBytes: draw.pick([5_000, 50_000_000]),
@@ -182,5 +183,6 @@ function drawStyle({ draw }: SimClient): ReadingStyle {
     thinkUs: draw.pick([100_000, 300_000]),
     // A leader of the past tells anybody else that its log ends below what the group has read, and the group would begin again.
     fencedPercent: 100,
+    ...drawNaming(client),
   }
 }
