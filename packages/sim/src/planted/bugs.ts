@@ -1,5 +1,6 @@
 import type { PlantedBug } from './bug.ts'
 import { CONTROLLER_BUGS } from './controller-bugs.ts'
+import { FETCH_SESSION_BUGS } from './fetch-session-bugs.ts'
 import { GROUP_BUGS } from './group-bugs.ts'
 import { PRODUCER_BUGS } from './producer-bugs.ts'
 import { RAFT_BUGS } from './raft-bugs.ts'
@@ -14,4 +15,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...STORAGE_BUGS,
   ...PRODUCER_BUGS,
   ...GROUP_BUGS,
+  ...FETCH_SESSION_BUGS,
 ]
