@@ -205,11 +205,9 @@ export class LogReads {
   /** What was found, if the bytes say what was written. */
   private proven(found: Found, bytes: Uint8Array, of: { request: ReadRequest; window: Window }): Found {
     if (found.kind !== 'slice' || !of.request.proven) return found
-    let next = baseOffset(bytes, found.from)
     for (let at = found.from; at < found.to; at += batchBytes(bytes, at)) {
-      const detail = contradiction(bytes, at, next, this.log)
+      const detail = contradiction(bytes, at, this.log)
       if (detail !== null) return { kind: 'damage', position: of.window.position + at, detail }
-      next = nextOffset(bytes, at)
     }
     return found
   }
@@ -285,8 +283,8 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
   let next = nextOffset(bytes, at)
   while (window.position + to < window.end && isWholeHeader(to)) {
     const problem = problemAt(to)
-    // The damaged batch is the first of the next read, which tells of it.
-    if (problem !== null || baseOffset(bytes, to) >= below) break
+    // The damaged batch, or one whose offset, which its CRC does not cover, is another's, is the first of the next read, which tells of it.
+    if (problem !== null || baseOffset(bytes, to) !== next || next >= below) break
     const more = batchBytes(bytes, to)
     if (to + more > bytes.length || to + more - at > maxBytes) break
     next = nextOffset(bytes, to)
@@ -295,9 +293,8 @@ function findBatches(bytes: Uint8Array, window: Window, request: ReadRequest): F
   return { kind: 'slice', from: at, to, nextOffset: next }
 }
 
-/** In what a batch contradicts its place or itself; its offset and its epoch are outside of what its CRC covers. */
-function contradiction(bytes: Uint8Array, at: number, due: number, { epochs }: SegmentedLog): string | null {
-  if (baseOffset(bytes, at) !== due) return `offset ${baseOffset(bytes, at)} where ${due} was due`
+/** In what a batch contradicts itself or its place; its epoch is outside of what its CRC covers. */
+function contradiction(bytes: Uint8Array, at: number, { epochs }: SegmentedLog): string | null {
   if (!crcMatches(bytes, at)) return 'a batch does not match its CRC'
   const wrote = epochs.epochAt(nextOffset(bytes, at) - 1)
   const epoch = leaderEpoch(bytes, at)

@@ -214,7 +214,6 @@ describe('a read that fails', () => {
   it.each([
     ['a flipped bit of a record', 100, 'does not match its CRC'],
     ['another epoch', 12, 'where epoch 0 wrote'],
-    ['another offset', 7, 'where 2 was due'],
   ])('for somebody who stores it fails on %s, and quarantines the log', (_, at, problem) => {
     const { world, log } = fresh()
     filler(log, 5)
@@ -224,6 +223,20 @@ describe('a read that fails', () => {
     const proven = (from: number): LogSlice => world.ask<LogSlice>((done) => log.readProven(from, 1 << 20, 100, done))
     expect(() => proven(0)).toThrow('quarantined')
     expect(log.quarantined).toContain(problem)
+  })
+
+  it.each([
+    ['a later', 14],
+    ['an earlier', 2],
+  ])('because a batch bears %s offset gives what is before it, and then quarantines the log', (_, offset) => {
+    const { world, log } = fresh()
+    filler(log, 8)
+    const { content } = world.disk.file('/data/topic-0/00000000000000000000.log')
+    content[3 * batchAt({ at: 0, records: 2, bytes: 300 }).length + 7] = offset
+    const read = (from: number): LogSlice => world.ask<LogSlice>((done) => log.read(from, 1 << 20, 100, done))
+    expect(read(0).nextOffset).toBe(6)
+    expect(() => read(6)).toThrow('quarantined')
+    expect(log.quarantined).toContain('where 6 was due')
   })
 
   it('because its index leads it to rot, which an index that is made anew meets again, quarantines the log', () => {
