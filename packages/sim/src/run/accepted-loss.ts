@@ -1,17 +1,20 @@
+import { OFFSETS_TOPIC } from '@millrace/base'
 import type { Operation } from '../seams.ts'
 
 /**
  * The history as the checkers are to see it where the operator had a partition led by whoever was there, in doubt whether that has everything: what was
- * acknowledged and read before that time may be gone, and others may have its offsets. From then on everything is promised again. `losses` are the
- * times, by `topic-partition`.
+ * acknowledged and read before that time may be gone, and others may have its offsets. From then on everything is promised again, but where groups are:
+ * their members know offsets of before. `losses` are the times, by `topic-partition`.
  */
 export function withoutAcceptedLoss(
   history: readonly Operation[],
   losses: ReadonlyMap<string, number>,
 ): readonly Operation[] {
   if (losses.size === 0) return history
+  const offsetsLost = [...losses.keys()].some((name) => name.startsWith(`${OFFSETS_TOPIC}-`))
   return history.flatMap((operation) => {
     const lostUs = losses.get(`${operation.topic}-${operation.partition}`) ?? Number.NEGATIVE_INFINITY
+    if (isPlace(operation)) return offsetsLost || lostUs >= 0 ? [] : [operation]
     if (operation.endedUs > lostUs) return [operation]
     switch (operation.kind) {
       case 'send':
@@ -23,6 +26,11 @@ export function withoutAcceptedLoss(
         return [operation]
     }
   })
+}
+
+/** It tells where a group is. */
+function isPlace({ kind }: Operation): boolean {
+  return kind === 'commit' || kind === 'committed'
 }
 
 /** What was acknowledged may be in the log or not, and anywhere; what was refused must not. */

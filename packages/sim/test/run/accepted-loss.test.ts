@@ -43,6 +43,17 @@ describe('a loss that the operator accepted', () => {
     expect(broken([...replaced(0), lost], new Map([['t-0', 50]]))).toContain('unseen')
   })
 
+  it('lets groups begin again where their partition, or the offsets of groups, were lost', () => {
+    const at = (offset: number, endedUs: number): Operation => {
+      const commit = { ...operation('send', '', { endedUs, offset }), kind: 'commit' } as const
+      return { ...commit, values: [], group: 'g', generation: 1, from: offset }
+    }
+    const history = [at(9, 10), at(9, 60), at(3, 110)]
+    expect(broken(history, new Map([['t-0', 50]]))).toEqual([])
+    expect(broken(history, new Map([['__consumer_offsets-0', 50]]))).toEqual([])
+    expect(broken(history, new Map([['t-1', 50]]))).toEqual(['commit-moved-back'])
+  })
+
   it('leaves what survived its sender', () => {
     const survivor = { ...operation('poll', 'old-0', { endedUs: 120, offset: 7 }), final: true }
     const history = [operation('send', 'old-0', { endedUs: 10, offset: 7 }), survivor]
