@@ -3,8 +3,8 @@ import type { Operation } from '../seams.ts'
 
 /**
  * The history as the checkers are to see it where the operator had a partition led by whoever was there, in doubt whether that has everything: what was
- * acknowledged and read before that time may be gone, and others may have its offsets. From then on everything is promised again, but where groups are:
- * their members know offsets of before. `losses` are the times, by `topic-partition`.
+ * acknowledged and read before that time may be gone, and others may have its offsets. From then on everything is promised again, but what concerns
+ * positions that clients had before. `losses` are the times, by `topic-partition`.
  */
 export function withoutAcceptedLoss(
   history: readonly Operation[],
@@ -14,7 +14,8 @@ export function withoutAcceptedLoss(
   const offsetsLost = [...losses.keys()].some((name) => name.startsWith(`${OFFSETS_TOPIC}-`))
   return history.flatMap((operation) => {
     const lostUs = losses.get(`${operation.topic}-${operation.partition}`) ?? Number.NEGATIVE_INFINITY
-    if (isPlace(operation)) return offsetsLost || lostUs >= 0 ? [] : [operation]
+    if (ofGroup(operation) && offsetsLost) return []
+    if (lostUs >= 0 && (ofGroup(operation) || operation.asked === 'epoch-end')) return []
     if (operation.endedUs > lostUs) return [operation]
     switch (operation.kind) {
       case 'send':
@@ -29,7 +30,7 @@ export function withoutAcceptedLoss(
 }
 
 /** It tells where a group is. */
-function isPlace({ kind }: Operation): boolean {
+function ofGroup({ kind }: Operation): boolean {
   return kind === 'commit' || kind === 'committed'
 }
 

@@ -54,6 +54,13 @@ describe('a loss that the operator accepted', () => {
     expect(broken(history, new Map([['t-1', 50]]))).toEqual(['commit-moved-back'])
   })
 
+  it('lets a client hear that the epoch ends before its position', () => {
+    const asked = { ...operation('poll', '', { endedUs: 110, offset: 0 }), kind: 'lookup', values: [] } as const
+    const history: Operation[] = [{ ...asked, asked: 'epoch-end', from: 9, answer: 3 }]
+    expect(broken(history, new Map([['t-0', 50]]))).toEqual([])
+    expect(broken(history, new Map([['t-1', 50]]))).toEqual(['position-lost'])
+  })
+
   it('leaves what survived its sender', () => {
     const survivor = { ...operation('poll', 'old-0', { endedUs: 120, offset: 7 }), final: true }
     const history = [operation('send', 'old-0', { endedUs: 10, offset: 7 }), survivor]
