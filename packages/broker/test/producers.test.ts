@@ -279,11 +279,12 @@ describe('the producers of a partition', () => {
         .append(numbered({ seq }), 1, () => {})
     await eventually(async () => expect(await contents(cluster.broker(1), 't')).toHaveLength(6))
     cluster.controller.force('t', { leader: 2, isr: [2, 3] })
-    for (const id of [2, 3]) cluster.network.heal('b1', `b${id}`)
     const leader = cluster.broker(2)
     await eventually(async () =>
       expect(await send(leader, { seq: 4, values: ['again'] })).toMatchObject({ error: NONE, baseOffset: 4 }),
     )
+    // Before the other two have heard of the new leader they would take what the link has held back.
+    for (const id of [2, 3]) cluster.network.heal('b1', `b${id}`)
     await cluster.isr('t', [1, 2, 3])
     await eventually(() => expect(producers(cluster.broker(1))).toEqual(producers(leader)))
     cluster.controller.force('t', { leader: 1 })
