@@ -93,6 +93,8 @@ describe('what a consumer is told', () => {
     await using cluster = await Cluster.started('watch', 1)
     await cluster.topic('t', [1])
     const replica: Replica = cluster.broker(1).replica('t')
+    // Once a record is answered nobody is told of the leadership's beginning any more.
+    await cluster.broker(1).produce('t', ['first'])
     let moves = 0
     const undo = replica.watch(() => moves++)
     await Promise.all([cluster.broker(1).produce('t', ['a']), cluster.broker(1).produce('t', ['b'])])
