@@ -1,7 +1,13 @@
-import { DeleteTopicsApi } from '@millrace/protocol'
+import { IncrementalAlterConfigsApi } from '@millrace/protocol'
 import { describe, expect, test } from 'vitest'
 import { Cluster } from './cluster.ts'
 import type { FakeBroker } from './cluster.ts'
+
+const TOPICS = Array.from({ length: 20 }, (_, i) => `t${i}`)
+const THROTTLED = 'leader.replication.throttled.replicas'
+
+/** The largest setting that there may be, another one for each number. */
+const throttled = (number: number): string => `${number}:1${',0:1'.repeat(8190)}`
 
 const many = (replica: number, count: number): number[][] => Array.from({ length: count }, () => [replica])
 
@@ -100,10 +106,11 @@ describe('the metadata that a broker is sent', () => {
   test('becomes a snapshot again when a broker falls behind what is kept', () => {
     const { cluster, brokers } = Cluster.led([1, 2])
     const [one, two] = brokers as [FakeBroker, FakeBroker]
+    for (const topic of TOPICS) one.createTopic(topic, [[1]])
     two.stalled = true
-    for (let i = 0; i < 60; i++) {
-      one.createTopic(`t${i}`, many(1, 5000))
-      one.forward(DeleteTopicsApi, 1, { topicNames: [`t${i}`], topics: [], timeoutMs: 1 })
+    // 16 MiB of entries are kept.
+    for (let i = 0; i < 30; i++) {
+      throttle(one, throttled(i))
       two.heartbeat()
     }
     two.frames.splice(0)
@@ -111,10 +118,16 @@ describe('the metadata that a broker is sent', () => {
     cluster.time.pass(50)
     expect(two.all('snapshot').length).toBeGreaterThan(0)
     expect(two.image.index).toBe(one.image.index)
-    expect(two.image.topics.size).toBe(0)
+    for (const name of TOPICS) expect(two.image.configs({ kind: 'topic', name }).get(THROTTLED)).toBe(throttled(29))
   })
 })
 
 function snapshotOf(cluster: Cluster): Uint8Array {
   return (cluster.controller as unknown as { takeSnapshot(): Uint8Array }).takeSnapshot()
+}
+
+function throttle(broker: FakeBroker, value: string): void {
+  const configs = [{ name: THROTTLED, configOperation: 0, value }]
+  const resources = TOPICS.map((resourceName) => ({ resourceType: 2, resourceName, configs }))
+  broker.forward(IncrementalAlterConfigsApi, 1, { resources, validateOnly: false })
 }
