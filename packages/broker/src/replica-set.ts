@@ -231,8 +231,10 @@ export class ReplicaSet implements Replicas {
     found.directory.replicas++
     slot.found = found
     const reason = found.log.quarantined
-    if (reason !== null) this.enterQuarantine(slot, { reason, blank: false })
-    else this.serve(slot, found)
+    if (reason === null) return this.serve(slot, found)
+    // Should the topic be deleted before it is served, its delay counts all the same.
+    found.log.configure(this.settingsOf(image).log)
+    this.enterQuarantine(slot, { reason, blank: false })
   }
 
   private admitWithoutLog(slot: Slot): void {
@@ -304,7 +306,7 @@ export class ReplicaSet implements Replicas {
       return
     }
     slot.found = found
-    if (slot.removed) this.deleteLog(slot, found)
+    if (slot.removed) this.deleteLog(found)
     else if (directory.failure !== null) slot.phase = 'offline'
     else this.serve(slot, found)
   }
@@ -386,7 +388,7 @@ export class ReplicaSet implements Replicas {
       }
       slot.found = found
       this.host.lines.warn({ topic, partition }, 'quarantined replica begins anew from its leader')
-      if (slot.removed) this.deleteLog(slot, found)
+      if (slot.removed) this.deleteLog(found)
       else this.serve(slot, found)
     })
   }
@@ -412,14 +414,12 @@ export class ReplicaSet implements Replicas {
     this.retire(slot, known ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
     this.host.lines.info({ topic, partition, epoch: leaderEpoch }, 'replica removed')
     const busy = slot.phase === 'creating' || slot.phase === 'replacing'
-    if (slot.found !== null && !busy) this.deleteLog(slot, slot.found)
+    if (slot.found !== null && !busy) this.deleteLog(slot.found)
   }
 
-  private deleteLog(slot: Slot, found: FoundLog): void {
-    found.directory.replicas--
-    if (found.directory.failure === null)
-      found.directory.logs.delete(found.log, this.settingsOf(slot.image).log.fileDeleteDelayMs)
-    if (!this.slots.has(slot.image.topicId)) this.settings.delete(slot.image.topicId)
+  private deleteLog({ directory, log }: FoundLog): void {
+    directory.replicas--
+    if (directory.failure === null) directory.logs.delete(log)
   }
 
   private retire(slot: Slot, error: ErrorCode): void {

@@ -112,6 +112,17 @@ describe('a broker', () => {
     await eventually(() => expect(cluster.broker(1).replica('t').topicId).toBe(id))
   })
 
+  it('removes the folders of a deleted topic after the delay that the topic was given', async () => {
+    await using cluster = await Cluster.started('delays', 1)
+    await cluster.topic('quick', [1], { 'file.delete.delay.ms': '1' })
+    await cluster.topic('slow', [1])
+    for (const topic of ['slow', 'quick']) cluster.controller.deleteTopic(topic)
+    await eventually(async () =>
+      expect((await folders(cluster.broker(1))).filter(({ name }) => name.startsWith('quick-0'))).toEqual([]),
+    )
+    expect((await folders(cluster.broker(1))).filter(({ name }) => name.startsWith('slow-0.'))).toHaveLength(1)
+  })
+
   it('moves folders aside that no partition of the cluster claims', async () => {
     await using cluster = await Cluster.started('stray', 1)
     await cluster.topic('t', [1])

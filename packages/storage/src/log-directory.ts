@@ -211,7 +211,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
     })
   }
 
-  delete(log: PartitionLog, delayMs: number): void {
+  delete(log: PartitionLog): void {
     const own = this.retire(log)
     const target = `${this.path}/${deletedFolderName(own.topic, own.partition, this.freshId())}`
     try {
@@ -220,7 +220,7 @@ class FileLogDirectory implements LogDirectory, LogServices {
       return this.fail(error as IoError)
     }
     this.names.sync((error) => error !== null && this.fail(error))
-    this.reaper.removeLater([target], delayMs)
+    this.reaper.removeLater([target], own.config.fileDeleteDelayMs)
   }
 
   moveAside(log: PartitionLog, done: Done<void>): void {

@@ -218,8 +218,8 @@ export interface LogDirectory {
   open(done: Done<OpenedLogs>): void
   /** Makes the folder and its `partition.metadata` (synced before the first append). */
   create(request: CreateLog, done: Done<PartitionLog>): void
-  /** Renames the folder to `<topic>-<partition>.<uuid>-delete`, then removes it after `delayMs`. */
-  delete(log: PartitionLog, delayMs: number): void
+  /** Renames the folder to `<topic>-<partition>.<uuid>-delete`, then removes it after the `fileDeleteDelayMs` that the log was configured with. */
+  delete(log: PartitionLog): void
   /** Moves a folder of a topic that the cluster does not know to `stray/`, never appended to again. */
   moveAside(log: PartitionLog, done: Done<void>): void
   /** Puts a quarantined or diverged log's bytes aside and begins an empty one at `offset`. */

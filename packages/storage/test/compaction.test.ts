@@ -325,7 +325,7 @@ describe('compaction', () => {
       settle(of, of.log)
       of.directory.compact(UNLIMITED)
       for (let i = 0; i < steps; i++) of.world.step()
-      of.directory.delete(of.log, 1000)
+      of.directory.delete(of.log)
       of.world.run(5_000_000)
       expect(of.world.lines.filter(({ level }) => level !== 'info')).toEqual([])
       expect(of.world.disk.paths().filter((path) => path.includes('topic-0'))).toEqual([])

@@ -4,6 +4,9 @@ import type { CreateLog, PartitionLog } from '../src/index.ts'
 import { batchAt, createLog, openDirectory, readAll, Reports, SMALL, TOPIC_ID } from './log-fixture.ts'
 import { SimWorld, TestRandom } from './sim-world.ts'
 
+/** A log that is deleted has no name and no files any more. */
+const AT_ONCE = { ...SMALL, fileDeleteDelayMs: 0 }
+
 const request = (partition: number, more: Partial<CreateLog> = {}): CreateLog => ({
   topic: 'topic',
   topicId: TOPIC_ID,
@@ -75,11 +78,13 @@ describe('a log directory', () => {
 
   it('deletes a log: its name is free at once, its files are gone after the delay, also over a restart', () => {
     const { world, directory, logs } = withLogs(1)
+    const config = { ...SMALL, fileDeleteDelayMs: 60_000 }
+    logs[0]!.configure(config)
     logs[0]!.append([batchAt({ at: 0 })], 0)
-    directory.delete(logs[0]!, 60_000)
+    directory.delete(logs[0]!)
     expect(() => logs[0]!.append([batchAt({ at: 1 })], 0)).toThrow('closed')
     const again = world.ask<PartitionLog>((done) =>
-      directory.create(request(0, { topicId: 'MkU3OEVBNTcwNTJENDM2Qg' }), done),
+      directory.create(request(0, { topicId: 'MkU3OEVBNTcwNTJENDM2Qg', config }), done),
     )
     expect(again.endOffset).toBe(0)
     const deleted = (): string[] =>
@@ -89,7 +94,7 @@ describe('a log directory', () => {
     expect(deleted().length).toBe(1)
     world.run(2_000_000)
     expect(deleted().length).toBe(0)
-    directory.delete(again, 60_000)
+    directory.delete(again)
     world.run(1_000_000)
     world.kill()
     const reopened = openDirectory(new SimWorld(2, world.disk))
@@ -105,7 +110,8 @@ describe('a log directory', () => {
       logs[1]!.attach(events)
       for (const log of logs) for (let i = 0; i < 20; i++) log.append([batchAt({ at: i, bytes: 500 })], 0)
       world.run(seed * 40)
-      directory.delete(logs[0]!, 1)
+      logs[0]!.configure({ ...SMALL, fileDeleteDelayMs: 1 })
+      directory.delete(logs[0]!)
       world.run(1_000_000)
       expect([events.error, events.durableEnd]).toEqual([null, 20])
     }
@@ -116,7 +122,9 @@ describe('a log directory', () => {
     (flushMode) => {
       let opened = openDirectory(new SimWorld(1), { flushMode })
       const make = (topicId: Uuid): PartitionLog =>
-        opened.world.ask<PartitionLog>((done) => opened.directory.create(request(0, { topicId }), done))
+        opened.world.ask<PartitionLog>((done) =>
+          opened.directory.create(request(0, { topicId, config: AT_ONCE }), done),
+        )
       const dieAndOpen = (seed: number): PartitionLog | undefined => {
         opened.world.kill()
         opened = openDirectory(new SimWorld(seed, opened.world.disk), { flushMode })
@@ -128,13 +136,14 @@ describe('a log directory', () => {
       old.checkpointHighWatermark(60)
       old.advanceLogStart(50)
       opened.world.ask<void>((done) => opened.directory.checkpoint(done))
-      opened.directory.delete(old, 0)
+      opened.directory.delete(old)
       make('AAAAAAAAAAAAAAAAAAAAAQ').append([batchAt({ at: 0, records: 3 })], 0, true)
       let log = dieAndOpen(2)
       expect([log?.quarantined, log?.logStart, log?.endOffset]).toEqual([null, 0, 3])
       // Nor where another process has removed the earlier one.
       opened.world.ask<void>((done) => opened.directory.checkpoint(done))
-      opened.directory.delete(log!, 0)
+      log?.configure(AT_ONCE)
+      opened.directory.delete(log!)
       expect(dieAndOpen(3)).toBeUndefined()
       make('AAAAAAAAAAAAAAAAAAAAAg').append([batchAt({ at: 0 })], 0, true)
       log = dieAndOpen(4)

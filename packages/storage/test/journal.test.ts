@@ -168,7 +168,7 @@ describe('after a power cut that took all that was not synced', () => {
   it('a log that was deleted and made anew has nothing of its former self', () => {
     const life = begin()
     append(life, 20, 1)
-    life.directory.delete(life.log, 60_000)
+    life.directory.delete(life.log)
     const { log: anew, reports } = createLog(life)
     const { log, found, world } = reopen(powerCut(life))
     expect([anew.endOffset, reports.durableEnd, log.endOffset, found.damaged]).toEqual([0, -1, 0, []])

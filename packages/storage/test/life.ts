@@ -218,7 +218,7 @@ export class Life {
       this.model = new Model()
       this.startsAt(offset)
     } else {
-      directory.delete(this.log, 1000)
+      directory.delete(this.log)
       const made = createLog(this.opened, SMALL, this.random.below(3) * 50)
       this.log = made.log
       this.reports = made.reports
