@@ -10,7 +10,7 @@ export function checkClassicCommit(group: ClassicGroup, request: OffsetCommit, n
   const { memberId, groupInstanceId, generation } = request
   // Without a generation it comes from an operator, or from a consumer that is in no group: nobody may be in its way.
   if (generation < 0 && group.state === 'Empty') return ErrorCode.NONE
-  const error = group.checkMember(memberId, groupInstanceId)
+  const error = group.roster.check(memberId, groupInstanceId)
   const member = group.roster.get(memberId)
   if (error !== ErrorCode.NONE || member === null) return error
   if (generation !== group.generation) return ErrorCode.ILLEGAL_GENERATION

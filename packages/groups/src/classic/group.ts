@@ -7,14 +7,13 @@ import { CONSUMER_PROTOCOL } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
 import { Gathering } from './gathering.ts'
 import { earliestDueMs, expireMembers, expireUnsynced } from './lapses.ts'
+import { PendingIds } from './pending-ids.ts'
 import { RebalanceStory } from './rebalance-story.ts'
 import { mayExceedRecord, recorded, restore } from './record.ts'
 import { joined, joinFailed, syncFailed } from './responses.ts'
 import { Roster } from './roster.ts'
 
 const NOTHING = new Uint8Array(0)
-/** Far more than members that start at the same time. */
-const MAX_PENDING = 10_000
 
 export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable'
 
@@ -37,8 +36,7 @@ export class ClassicGroup {
   readonly config: GroupsConfig
   readonly roster = new Roster()
   readonly story = new RebalanceStory()
-  /** Ids that were told to clients which have not joined with them yet, and when they are forgotten. */
-  readonly pending = new Map<string, number>()
+  readonly pending = new PendingIds()
   state: ClassicState = 'Empty'
   generation = 0
   /** Empty while no member ever joined. */
@@ -91,16 +89,6 @@ export class ClassicGroup {
     return this.topics !== null
   }
 
-  /** NONE when a member with this id is in the group, and is the one that its instance id belongs to. */
-  checkMember(memberId: string, groupInstanceId: string | null): ErrorCode {
-    if (groupInstanceId !== null) {
-      const known = this.roster.staticMemberId(groupInstanceId)
-      if (known !== null && known !== memberId) return ErrorCode.FENCED_INSTANCE_ID
-      if (known === null) return ErrorCode.UNKNOWN_MEMBER_ID
-    }
-    return this.roster.get(memberId) === null ? ErrorCode.UNKNOWN_MEMBER_ID : ErrorCode.NONE
-  }
-
   // What is due.
 
   expect(atMs: number): void {
@@ -142,16 +130,6 @@ export class ClassicGroup {
     const { memberId = '', terms } = member ?? {}
     const cause: RebalanceCause = { reason, memberId, clientId: terms?.clientId ?? '', detail }
     this.story.cause(cause, nowMs)
-  }
-
-  /** An id is kept for a client that is to join with it; of very many that never come the oldest are forgotten. */
-  promise(memberId: string, untilMs: number): void {
-    for (const oldest of this.pending.keys()) {
-      if (this.pending.size < MAX_PENDING) break
-      this.pending.delete(oldest)
-    }
-    this.pending.set(memberId, untilMs)
-    this.expect(untilMs)
   }
 
   /** Whoever waits in the member's name is told that there is no such member any more. */

@@ -22,7 +22,7 @@ export function joinGroup(group: ClassicGroup, request: JoinGroup, turn: Turn, r
   else if (request.groupInstanceId === null && group.pending.has(request.memberId))
     addMember(group, request, request.memberId, turn)
   else {
-    const error = group.checkMember(request.memberId, request.groupInstanceId)
+    const error = group.roster.check(request.memberId, request.groupInstanceId)
     const member = group.roster.get(request.memberId)
     if (error !== ErrorCode.NONE || member === null) fail(error)
     else rejoin(group, request, member, turn)
@@ -44,7 +44,7 @@ function hasRoom(group: ClassicGroup, memberId: string): boolean {
 }
 
 function giveUp(group: ClassicGroup, memberId: string, turn: Turn): void {
-  group.pending.delete(memberId)
+  group.pending.remove(memberId)
   const member = group.roster.get(memberId)
   if (member !== null) {
     group.cause('removed', member, 'more members than group.max.size', turn.nowMs)
@@ -68,14 +68,16 @@ function joinUnknown(group: ClassicGroup, request: JoinGroup, turn: Turn, random
     else replaceStatic(group, request, replaced, memberId, turn)
   } else if (request.requireKnownMemberId) {
     // Else a client whose first answer is lost would leave a member behind each time that it tries.
-    group.promise(memberId, turn.nowMs + request.sessionTimeoutMs)
+    const untilMs = turn.nowMs + request.sessionTimeoutMs
+    group.pending.promise(memberId, untilMs)
+    group.expect(untilMs)
     turn.out.answer(group.groupId, request.reply, joinFailed(memberId, ErrorCode.MEMBER_ID_REQUIRED))
   } else addMember(group, request, memberId, turn)
 }
 
 function addMember(group: ClassicGroup, request: JoinGroup, memberId: string, turn: Turn): void {
   const member = new ClassicMember(memberId, request.groupInstanceId, termsOf(request))
-  group.pending.delete(memberId)
+  group.pending.remove(memberId)
   if (group.roster.size === 0) group.protocolType = request.protocolType
   if (group.gathering !== null) group.gathering.newcomers = true
   group.roster.add(member)

@@ -3,12 +3,13 @@ import type { RebalanceReason } from '../seams.ts'
 import type { Turn } from '../turn.ts'
 import type { Gathering } from './gathering.ts'
 import type { ClassicMember } from './member.ts'
+import type { PendingIds } from './pending-ids.ts'
 import type { Roster } from './roster.ts'
 
 /** What of a group ends by time, and how it goes on then. */
 interface Lapsing {
   readonly roster: Roster
-  readonly pending: Map<string, number>
+  readonly pending: PendingIds
   readonly gathering: Gathering | null
   syncDueMs: number
   cause(reason: RebalanceReason, member: ClassicMember | null, detail: string, nowMs: number): void
@@ -18,21 +19,15 @@ interface Lapsing {
 }
 
 export function earliestDueMs({ roster, pending, gathering, syncDueMs }: Lapsing): number {
-  let dueMs = Math.min(syncDueMs, gathering?.dueMs ?? Number.POSITIVE_INFINITY)
+  let dueMs = Math.min(syncDueMs, gathering?.dueMs ?? Number.POSITIVE_INFINITY, pending.earliestDueMs)
   for (const member of roster) dueMs = Math.min(dueMs, member.sessionDueMs)
-  for (const pendingDueMs of pending.values()) dueMs = Math.min(dueMs, pendingDueMs)
   return dueMs
 }
 
 /** Members that were not heard of in time are gone, and ids that nobody came with are forgotten. */
 export function expireMembers(group: Lapsing, turn: Turn): void {
   let lost = false
-  let forgotten = false
-  for (const [memberId, dueMs] of group.pending) {
-    if (dueMs > turn.nowMs) continue
-    group.pending.delete(memberId)
-    forgotten = true
-  }
+  const forgotten = group.pending.expire(turn.nowMs)
   for (const member of group.roster) {
     if (member.sessionDueMs > turn.nowMs) continue
     if (member.isWaiting && !member.isNew) {

@@ -25,7 +25,7 @@ export function syncGroup(group: ClassicGroup, request: SyncGroup, turn: Turn): 
 
 function syncProblem(group: ClassicGroup, request: SyncGroup): ErrorCode {
   const { memberId, groupInstanceId, generation, protocolType, protocolName } = request
-  const error = group.checkMember(memberId, groupInstanceId)
+  const error = group.roster.check(memberId, groupInstanceId)
   if (error !== ErrorCode.NONE) return error
   if (generation !== group.generation) return ErrorCode.ILLEGAL_GENERATION
   const sameType = protocolType === null || protocolType === group.protocolType
@@ -39,7 +39,7 @@ export function heartbeat(group: ClassicGroup, request: Heartbeat, turn: Turn): 
 }
 
 function heartbeatOutcome(group: ClassicGroup, request: Heartbeat, nowMs: number): ErrorCode {
-  const error = group.checkMember(request.memberId, request.groupInstanceId)
+  const error = group.roster.check(request.memberId, request.groupInstanceId)
   const member = group.roster.get(request.memberId)
   if (error !== ErrorCode.NONE || member === null) return error
   if (request.generation !== group.generation) return ErrorCode.ILLEGAL_GENERATION
@@ -62,11 +62,11 @@ export function leaveGroup(group: ClassicGroup, request: LeaveGroup, turn: Turn)
 
 function leave(group: ClassicGroup, leaving: LeaveGroup['members'][number], turn: Turn): ErrorCode {
   const { groupInstanceId, reason } = leaving
-  if (leaving.memberId !== '' && group.pending.delete(leaving.memberId)) return ErrorCode.NONE
+  if (leaving.memberId !== '' && group.pending.remove(leaving.memberId)) return ErrorCode.NONE
   // Operators remove static members without knowing their ids.
   const byInstance = leaving.memberId === '' && groupInstanceId !== null
   const memberId = byInstance ? (group.roster.staticMemberId(groupInstanceId) ?? '') : leaving.memberId
-  const error = group.checkMember(memberId, groupInstanceId)
+  const error = group.roster.check(memberId, groupInstanceId)
   const member = group.roster.get(memberId)
   if (error !== ErrorCode.NONE || member === null) return error
   group.cause(byInstance ? 'removed' : 'left', member, reason ?? '', turn.nowMs)

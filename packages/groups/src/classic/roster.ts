@@ -1,3 +1,4 @@
+import { ErrorCode } from '@millrace/base'
 import { subscribedTopics } from './consumer-protocol.ts'
 import type { ClassicMember, MemberTerms } from './member.ts'
 
@@ -25,6 +26,16 @@ export class Roster {
 
   staticMemberId(groupInstanceId: string): string | null {
     return this.statics.get(groupInstanceId) ?? null
+  }
+
+  /** NONE when a member with this id is in the group, and is the one that its instance id belongs to. */
+  check(memberId: string, groupInstanceId: string | null): ErrorCode {
+    if (groupInstanceId !== null) {
+      const known = this.staticMemberId(groupInstanceId)
+      if (known !== null && known !== memberId) return ErrorCode.FENCED_INSTANCE_ID
+      if (known === null) return ErrorCode.UNKNOWN_MEMBER_ID
+    }
+    return this.members.has(memberId) ? ErrorCode.NONE : ErrorCode.UNKNOWN_MEMBER_ID
   }
 
   /** How many wait for the answer to a JoinGroup. */
