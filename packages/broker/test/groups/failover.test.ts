@@ -1,46 +1,14 @@
 import { ErrorCode, OFFSETS_TOPIC } from '@millrace/base'
-import type {
-  OffsetCommitResponse,
-  OffsetFetchResponse,
-  ConsumerHeartbeatResponse,
-  JoinGroupResponse,
-} from '@millrace/groups'
+import type { ConsumerHeartbeatResponse, JoinGroupResponse, OffsetFetchResponse } from '@millrace/groups'
 import { describe, expect, it } from 'vitest'
 import type { GroupQuestion } from '../../src/seams.ts'
 import { Cluster, eventually, sleep, type TestBroker } from '../cluster.ts'
+import { ask as askGroup, commit, type Outcome } from './questions.ts'
 
 const GROUP = 'g'
 
-/** An answer, or the error that stands for it. */
-type Outcome<R> = R | ErrorCode
-
 function ask<R>(broker: TestBroker, request: GroupQuestion<R>['request']): Promise<Outcome<R>> {
-  return new Promise((resolve) => {
-    let called = 0
-    const end = (outcome: Outcome<R>): void => {
-      if (++called > 1) throw new Error('answered twice')
-      resolve(outcome)
-    }
-    broker.running.context.groups.ask<R>({ groupId: GROUP, request, answered: end, failed: end })
-  })
-}
-
-async function commit(broker: TestBroker, offset: number): Promise<ErrorCode> {
-  const partitions = [{ partition: 0, offset, leaderEpoch: -1, metadata: '' }]
-  const outcome = await ask<OffsetCommitResponse>(broker, (reply) => ({
-    kind: 'offsetCommit',
-    groupId: GROUP,
-    memberId: '',
-    groupInstanceId: null,
-    generation: -1,
-    knowsMemberEpochs: false,
-    retentionMs: -1,
-    topics: [{ name: 't', id: broker.running.context.image.topicByName('t')?.id ?? '', partitions }],
-    reply,
-  }))
-  return typeof outcome === 'number'
-    ? outcome
-    : (outcome.topics[0]?.partitions[0]?.error ?? ErrorCode.UNKNOWN_SERVER_ERROR)
+  return askGroup<R>(broker, { groupId: GROUP, request })
 }
 
 /** The committed offset; throws while the coordinator does not know. */

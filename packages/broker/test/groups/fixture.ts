@@ -18,6 +18,7 @@ import type { CoordinatedReplica } from '../../src/groups/replica-view.ts'
 import type { GroupQuestion } from '../../src/seams.ts'
 import { FakeBroker, FakeReplica } from '../kafka/fake-broker.ts'
 import { type VirtualWorld, virtualWorld } from '../kafka/virtual-world.ts'
+import { commitByHand } from './questions.ts'
 
 export const NODE = 1
 
@@ -318,21 +319,8 @@ export class GroupFixture implements GroupCoordinatorHost {
   }
 
   commit(groupId: string, offset: number): Asked<unknown> {
-    const partitions = [{ partition: 0, offset, leaderEpoch: -1, metadata: '' }]
-    return this.ask({
-      groupId,
-      request: (reply) => ({
-        kind: 'offsetCommit',
-        groupId,
-        memberId: '',
-        groupInstanceId: null,
-        generation: -1,
-        knowsMemberEpochs: false,
-        retentionMs: -1,
-        topics: [{ name: 't', id: 'tAAAAAAAAAAAAAAAAAAAAA', partitions }],
-        reply,
-      }),
-    })
+    const topicId = 'tAAAAAAAAAAAAAAAAAAAAA'
+    return this.ask({ groupId, request: (reply) => commitByHand({ groupId, topicId, offset }, reply) })
   }
 
   heartbeat(groupId: string): Asked<{ readonly error: ErrorCode }> {

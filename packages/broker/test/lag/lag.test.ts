@@ -1,10 +1,10 @@
 import { ErrorCode, OFFSETS_TOPIC } from '@millrace/base'
-import type { OffsetCommitResponse } from '@millrace/groups'
 import { Hello, OffsetsAnswer, OffsetsQuestion } from '@millrace/rpc'
 import { describe, expect, it } from 'vitest'
 import type { GroupLag, PartitionLag } from '../../src/index.ts'
 import { batchOf, Cluster, eventually, sleep, type TestBroker } from '../cluster.ts'
 import { CLUSTER } from '../fake-controller.ts'
+import { commit as commitOnce } from '../groups/questions.ts'
 
 const INTERVAL_MS = 20
 const settings = { properties: new Map([['group.lag.interval.ms', String(INTERVAL_MS)]]) }
@@ -21,34 +21,12 @@ async function started(
   return cluster
 }
 
-function commit(broker: TestBroker, offset: number, { groupId = 'g', partition = 0 } = {}): Promise<void> {
-  return eventually(async () => {
-    const error = await new Promise<ErrorCode>((resolve) => {
-      broker.running.context.groups.ask<OffsetCommitResponse>({
-        groupId,
-        request: (reply) => ({
-          kind: 'offsetCommit',
-          groupId,
-          memberId: '',
-          groupInstanceId: null,
-          generation: -1,
-          knowsMemberEpochs: false,
-          retentionMs: -1,
-          topics: [
-            {
-              name: 't',
-              id: broker.running.context.image.topicByName('t')?.id ?? '',
-              partitions: [{ partition, offset, leaderEpoch: -1, metadata: '' }],
-            },
-          ],
-          reply,
-        }),
-        answered: ({ topics }) => resolve(topics[0]?.partitions[0]?.error ?? ErrorCode.UNKNOWN_SERVER_ERROR),
-        failed: resolve,
-      })
-    })
-    expect(error).toBe(ErrorCode.NONE)
-  })
+function commit(
+  broker: TestBroker,
+  offset: number,
+  place: { groupId?: string; partition?: number } = {},
+): Promise<void> {
+  return eventually(async () => expect(await commitOnce(broker, offset, place)).toBe(ErrorCode.NONE))
 }
 
 function groupLag(broker: TestBroker, groupId = 'g'): GroupLag {
