@@ -3,7 +3,8 @@ import type { EpochStart } from './checkpoint-text.ts'
 import type { EpochEnd } from './types.ts'
 
 /**
- * Which leader epoch wrote from which offset on. A cache of the batch headers, except for an epoch whose leader has written nothing yet.
+ * Which leader epoch wrote from which offset on. A cache of the batch headers, except for an epoch whose leader has written nothing yet: that
+ * one is only in memory, and nothing depends on it after a crash.
  * Epochs and start offsets both rise strictly.
  */
 export class EpochHistory {
