@@ -1,4 +1,4 @@
-import { type Disk, type Done, type File, IoError } from '@millrace/base'
+import { type Disk, type Done, type File, IoError, tryAppend } from '@millrace/base'
 import { walkBatches } from './batch-walk.ts'
 import { lastOffset, maxTimestamp } from '@millrace/records'
 import { eachLimited } from './flow.ts'
@@ -129,11 +129,8 @@ export class IndexCache {
     const write = ({ index, temporary }: { index: IndexFile; temporary: string }, done: Done<void>): void => {
       this.disk.open(temporary, 'create', (error, file) => {
         if (error !== null) return done(error)
-        try {
-          file.appendNow([index.tail.content])
-        } catch (cause) {
-          return file.close(() => done(cause as IoError))
-        }
+        const refused = tryAppend(file, [index.tail.content])
+        if (refused !== null) return file.close(() => done(refused))
         file.sync((unsynced) => file.close(() => done(unsynced)))
       })
     }
