@@ -1,3 +1,4 @@
+import { SteadyLog } from '@millrace/base'
 import type { Clock, FatalCode, Logger, World } from '@millrace/base'
 import { SystemClock } from './clock.ts'
 import { NodeCompute } from './compute.ts'
@@ -39,7 +40,7 @@ export function productionWorld(options: ProductionOptions = {}): World {
     timers,
     random: new CryptoRandom(),
     disk: new NodeDisk(),
-    peers: new GrpcPeers(),
+    peers: new GrpcPeers(new SteadyLog(own, clock)),
     streams: new TcpStreams(options.tcp),
     raftStore: new LevelStoreFactory({ timers, log: own }),
     compute: new NodeCompute(),

@@ -6,8 +6,9 @@ import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { Client, credentials, Metadata, status } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SteadyLog } from '@millrace/base'
 import type { Address, Listener, PeerHandler, PeerStream } from '@millrace/base'
-import { ask, GrpcPeers, MAX_FRAME_BYTES, untilReal } from '../src/index.ts'
+import { ask, GrpcPeers, MAX_FRAME_BYTES, MemoryLogger, SystemClock, untilReal } from '../src/index.ts'
 
 const host = { until: untilReal, end: async () => {} }
 const localhost = { host: '127.0.0.1', port: 0 }
@@ -61,17 +62,20 @@ class Told implements PeerHandler {
 let listener: Listener
 let accepted: Echo[]
 let extra: { destroy(): void }[]
+let log: MemoryLogger
 
 beforeEach(async () => {
   accepted = []
   extra = []
+  log = new MemoryLogger()
   const accept = (hello: Uint8Array, _lane: string, stream: PeerStream) => {
     if (Buffer.from(hello).toString() !== 'hi') return { refused: 'say hi' }
     const handler = new Echo(stream)
     accepted.push(handler)
     return { hello: Buffer.from('hi'), handler }
   }
-  listener = await ask<Listener>(host, (done) => new GrpcPeers().listen(localhost, accept, done))
+  const peers = new GrpcPeers(new SteadyLog(log, new SystemClock()))
+  listener = await ask<Listener>(host, (done) => peers.listen(localhost, accept, done))
 })
 afterEach(async () => {
   for (const one of extra) one.destroy()
@@ -119,6 +123,26 @@ describe('a node that listens for peers', () => {
     socket.write(bytes)
     await closedByThem(socket)
     expect(await echoes()).toEqual(ECHO)
+  })
+
+  test('gives a client no answer, and tells its operator once in a while who came and where clients belong', async () => {
+    const clients = [raw(), raw()]
+    let answered = 0
+    for (const client of clients) {
+      client.on('data', (chunk) => (answered += chunk.length))
+      client.write(Buffer.from('0000001200120003000000010004746573740000', 'hex'))
+    }
+    await Promise.all(clients.map(closedByThem))
+    expect(answered).toBe(0)
+    expect(log.lines).toMatchObject([{ level: 'warn', event: expect.stringContaining('--bootstrap-server') }])
+    const { remote, port } = log.lines[0]?.fields ?? {}
+    expect(remote).toMatch(/^(::ffff:)?127\.0\.0\.1:[0-9]+$/)
+    expect(port).toBe(listener.address.port)
+  })
+
+  test('is not told of nodes', async () => {
+    expect(await echoes()).toEqual(ECHO)
+    expect(log.lines).toEqual([])
   })
 
   test('lives on after connections that say nothing and break off', async () => {

@@ -1,11 +1,10 @@
 import { BrokenInvariant } from '@millrace/base'
-import type { ByteHandler, ByteStream, World } from '@millrace/base'
+import type { ByteHandler, ByteStream, SteadyLog, World } from '@millrace/base'
 import { Exchange } from './exchange.ts'
 import type { FetchMemory } from './fetch-memory.ts'
 import { FrameAssembler, FrameRefused } from './frames.ts'
 import type { BudgetWaiter, MemoryBudget } from './memory-budget.ts'
 import type { OutputBudget } from './output-budget.ts'
-import type { SteadyLog } from './steady-log.ts'
 
 /** What one connection may ask of the broker at a time. Bytes and milliseconds. */
 export interface ConnectionLimits {

@@ -1,3 +1,4 @@
+import { SteadyLog } from '@millrace/base'
 import type { Address, ByteStream, Done, Listener, Timer, World } from '@millrace/base'
 import type { BrokerContext, BrokerListenerConfig } from '../seams.ts'
 import { Connection } from './connection.ts'
@@ -8,7 +9,6 @@ import { OutputBudget } from './output-budget.ts'
 import { PartitionWatches } from './purgatory/partition-watches.ts'
 import { TimingWheel } from './purgatory/timing-wheel.ts'
 import type { Services } from './services.ts'
-import { SteadyLog } from './steady-log.ts'
 import { TopicCreation } from './topic-creation.ts'
 import { TopicSettings } from './topic-settings.ts'
 

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import type { Address, Done, Lane, Listener, PeerHandler, PeerStream, Peers } from '@millrace/base'
+import type { Address, Done, Lane, Listener, PeerHandler, PeerStream, Peers, SteadyLog } from '@millrace/base'
 import { addressProblem } from '../dialable.ts'
 import type { Accept } from './accepted-stream.ts'
 import { OpenedStream } from './opened-stream.ts'
@@ -17,9 +17,15 @@ const PROBE_TIMEOUT_MS = 500
  */
 export class GrpcPeers implements Peers {
   private readonly service = peerService()
+  private readonly log: SteadyLog | null
+
+  /** Tells `log`, if there is one, who came to its ports and is no node. */
+  constructor(log: SteadyLog | null = null) {
+    this.log = log
+  }
 
   listen(at: Address, accept: Accept, done: Done<Listener>): void {
-    new PeerListener(this.service, accept).listen(at, done)
+    new PeerListener(this.service, accept, this.log).listen(at, done)
   }
 
   open(to: Address, lane: Lane, hello: Uint8Array, handler: PeerHandler): PeerStream {

@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import type { Address, Done, Lane, Listener } from '@millrace/base'
+import type { Address, Done, Lane, Listener, SteadyLog } from '@millrace/base'
 import { ioError } from '../io-error.ts'
 import { AcceptedStream } from './accepted-stream.ts'
 import type { Accept } from './accepted-stream.ts'
@@ -13,6 +13,11 @@ import type { peerService } from './peer-service.ts'
 const MAX_CONNECTIONS = 1024
 /** How long a connection may be there without a stream. */
 const SILENCE_MS = 10_000
+/** Every connection of HTTP/2 begins with it, and no request of Kafka's does, nor TLS. */
+const HTTP2_BEGINS = 'P'.charCodeAt(0)
+
+const STRANGER =
+  'not a node: this port is for nodes alone; clients and tools reach the controller through any Kafka listener (--bootstrap-server, not --bootstrap-controller)'
 
 type FrameCall = ServerDuplexStream<Uint8Array, Uint8Array>
 
@@ -23,17 +28,19 @@ type FrameCall = ServerDuplexStream<Uint8Array, Uint8Array>
 export class PeerListener {
   private readonly grpc = new Server(SERVER_OPTIONS)
   private readonly sockets: NetServer
+  private readonly log: SteadyLog | null
   /** The connections, by the other side's `host:port`, with how many streams each has. */
   private readonly connections = new Map<string, { readonly socket: Socket; streams: number }>()
 
-  constructor(service: ReturnType<typeof peerService>, accept: Accept) {
+  constructor(service: ReturnType<typeof peerService>, accept: Accept, log: SteadyLog | null) {
+    this.log = log
     const method = (lane: Lane) => (call: FrameCall) => this.accepted(call, lane, accept)
     const methods = { control: method('control'), replication: method('replication'), bulk: method('bulk') }
     this.grpc.addService(service, methods)
     const injector = this.grpc.createConnectionInjector(ServerCredentials.createInsecure())
     this.sockets = createServer({ noDelay: true }, (socket) => {
       this.connected(socket)
-      injector.injectConnection(socket)
+      this.whenSpeaking(socket, () => injector.injectConnection(socket))
     })
     this.sockets.maxConnections = MAX_CONNECTIONS
   }
@@ -67,6 +74,23 @@ export class PeerListener {
       clearTimeout(silence)
       this.connections.delete(name)
     })
+  }
+
+  /** Who does not speak as nodes do gets no answer that it could misread, and a line of the log says where it belongs. */
+  private whenSpeaking(socket: Socket, asNode: () => void): void {
+    const listen = (): void => {
+      const first = socket.read() as Buffer | null
+      if (first === null) return
+      socket.removeListener('readable', listen)
+      if (first[0] === HTTP2_BEGINS) {
+        socket.unshift(first)
+        return asNode()
+      }
+      const { remoteAddress, remotePort, localPort } = socket
+      this.log?.warn('stranger', { remote: `${remoteAddress}:${remotePort}`, port: localPort }, STRANGER)
+      socket.destroy()
+    }
+    socket.on('readable', listen)
   }
 
   private accepted(call: FrameCall, lane: Lane, accept: Accept): void {

@@ -1,8 +1,11 @@
-import type { Clock, LogFields, Logger } from '@millrace/base'
+import type { Clock, LogFields, Logger } from './world.ts'
 
 const INTERVAL_US = 10_000_000
 
-/** Warnings that a hostile or broken client can cause at will: one line per kind in ten seconds, with the number left out. */
+/**
+ * Lines that a hostile or broken client can cause at will: one per kind in ten seconds, with the number left out as `suppressed`. Kinds are
+ * kept for good, so there must be few of them.
+ */
 export class SteadyLog {
   private readonly log: Logger
   private readonly clock: Clock
