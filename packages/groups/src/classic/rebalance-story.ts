@@ -1,46 +1,16 @@
-import type { Rebalance, RebalanceCause } from '../seams.ts'
-import type { StorySoFar } from '../story-so-far.ts'
+import { Chronicle } from '../chronicle.ts'
+import { Moves } from '../moves.ts'
+import type { Rebalance } from '../seams.ts'
 import { assignedPartitions } from './consumer-protocol.ts'
 import type { ClassicMember } from './member.ts'
-import { Moves } from '../moves.ts'
-
-/** More causes than people read; a rebalance that never ends must not remember all that happens in it. */
-const MAX_CAUSES = 100
-const MAX_KEPT = 20
-/** A client's reason may be as long as a request. */
-const MAX_DETAIL = 255
 
 /** Who had which bytes of an assignment. */
 type Division = readonly { readonly identity: string; readonly assignment: Uint8Array }[]
 
-/** Why a classic group rebalances, from the first cause until it is stable or empty. Lost with the coordinator. */
-export class RebalanceStory {
-  private begun: { readonly startedMs: number; readonly causes: RebalanceCause[] } | null = null
+/** Why a classic group rebalances, from the first cause until it is stable or empty. */
+export class RebalanceStory extends Chronicle {
   /** The assignments of the last generation that there were any of. */
   private before: Division = []
-  private kept: Rebalance[] = []
-
-  /** The last ones that ended, oldest first. */
-  get last(): readonly Rebalance[] {
-    return this.kept
-  }
-
-  /** What is told so far, for the group that this one becomes. */
-  get soFar(): StorySoFar {
-    return { kept: this.kept, begun: this.begun }
-  }
-
-  /** Goes on with what another group's story told. */
-  goOn({ kept, begun }: StorySoFar): void {
-    this.kept = [...kept]
-    this.begun = begun === null ? null : { startedMs: begun.startedMs, causes: [...begun.causes] }
-  }
-
-  cause(cause: RebalanceCause, nowMs: number): void {
-    this.begun ??= { startedMs: nowMs, causes: [] }
-    const detail = cause.detail.slice(0, MAX_DETAIL)
-    if (this.begun.causes.length < MAX_CAUSES) this.begun.causes.push({ ...cause, detail })
-  }
 
   /** What members have is as it is now, without a rebalance. */
   settle(members: Iterable<ClassicMember>): void {
@@ -53,16 +23,15 @@ export class RebalanceStory {
     members: Iterable<ClassicMember>,
     readable: boolean,
   ): Rebalance | null {
-    const { begun, before } = this
+    const { before, underWay } = this
     this.before = division(members)
-    this.begun = null
-    if (begun === null) return null
-    const { startedMs, causes } = begun
-    const moved = readable ? movedBetween(before, this.before) : null
-    const facts = { moved: moved?.count ?? null, moves: moved?.list ?? [] }
-    const rebalance = { ...what, startedMs, causes, members: this.before.length, ...facts }
-    this.kept = [...this.kept.slice(1 - MAX_KEPT), rebalance]
-    return rebalance
+    const moves = underWay && readable ? movedBetween(before, this.before) : null
+    return this.close({
+      ...what,
+      members: this.before.length,
+      moved: moves?.count ?? null,
+      moves: moves?.list ?? [],
+    })
   }
 }
 
