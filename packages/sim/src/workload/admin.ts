@@ -131,12 +131,11 @@ export class Admin implements Role {
 
   /** Up to the watermark, or up to an offset that may lie past it and is refused then. */
   private deleteRecords(topic: PlannedTopic): void {
-    const { draw, view, connections } = this.client
+    const { draw, view } = this.client
     const partitions = view.partitionsOf(topic.name)
     if (!topic.deleting || partitions.length === 0) return
     const { partition, leader } = draw.pick(partitions)
-    const address = view.addressOf(leader)
-    const connection = address === null ? null : connections.to(address)
+    const connection = this.client.connectionTo(leader)
     if (connection === null) return
     const offset = draw.chance(20) ? -1 : draw.between(0, draw.pick([10, 200, 2_000]))
     const operation = this.begin({ kind: 'admin', topic: topic.name, partition, asked: 'delete-records', from: offset })

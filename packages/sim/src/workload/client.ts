@@ -4,6 +4,7 @@ import type { Bench, Life, Operation, Schedule } from '../seams.ts'
 import { ClusterView } from './cluster-view.ts'
 import { Connections } from './connections.ts'
 import type { PlannedTopic, WorkloadRates } from './shape.ts'
+import type { WireConnection } from './wire.ts'
 
 /** What all clients of a workload share. */
 export interface Crowd {
@@ -82,6 +83,12 @@ export class SimClient {
   /** Connections beside the others, for requests that may wait long: whoever is behind them on a connection waits too. To be asked for once. */
   newConnections(): Connections {
     return this.dial()
+  }
+
+  /** The connection to this broker when it is known and can take a request now; else null. */
+  connectionTo(brokerId: number): WireConnection | null {
+    const address = this.view.addressOf(brokerId)
+    return address === null ? null : this.connections.to(address)
   }
 
   begin(role: Role): void {

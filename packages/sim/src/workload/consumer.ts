@@ -99,8 +99,7 @@ export class Consumer implements Role {
     const { client, style } = this
     if (client.crowd.quiet && !style.final) return
     for (const [broker, readings] of this.dueByLeader()) {
-      const address = client.view.addressOf(broker)
-      const connection = address === null ? null : client.connections.to(address)
+      const connection = client.connectionTo(broker)
       if (connection === null) continue
       for (const reading of readings) this.lookups.lookIfDue(reading, connection)
       const ready = readings.filter(({ busy, offset }) => !busy && offset !== null)

@@ -8,6 +8,7 @@ import { Lane, type NumberedBatch } from './producer-lane.ts'
 import {
   answerTo,
   beginBatch,
+  drawDestination,
   drawValues,
   endBatch,
   placeValues,
@@ -129,16 +130,10 @@ export class IdempotentProducer implements Role {
   // New batches.
 
   private send(identity: Pick<ProducerNumbers, 'producerId' | 'epoch'>): void {
-    const { view, draw, connections } = this.client
-    if (view.partitions.length === 0) return view.doubt()
-    const first = draw.pick(view.partitions)
-    const address = view.addressOf(first.leader)
-    const connection = address === null ? null : connections.to(address)
-    if (connection === null) return view.refresh()
-    const also = draw.chance(20)
-      ? view.partitions.filter((other) => other !== first && other.leader === first.leader && draw.chance(50))
-      : []
-    const lanes = [first, ...also].map((each) => this.laneOf(each)).filter((lane) => lane.mayTake(this.inFlight))
+    const destination = drawDestination(this.client)
+    if (destination === null) return
+    const { connection, partitions } = destination
+    const lanes = partitions.map((each) => this.laneOf(each)).filter((lane) => lane.mayTake(this.inFlight))
     const batches = lanes.map((lane) => this.newBatch(lane, identity))
     if (batches.length > 0) this.request(connection, batches)
   }
@@ -239,12 +234,11 @@ export class IdempotentProducer implements Role {
 
   /** Only the oldest is repeated; the others follow when it is there. */
   private retry(lane: Lane): void {
-    const { view, connections, crowd } = this.client
+    const { client } = this
     const [head] = lane.queue
     if (head === undefined || !head.waiting) return
-    if (crowd.quiet) return this.giveUp(head)
-    const address = view.addressOf(lane.view.leader)
-    const connection = address === null ? null : connections.to(address)
+    if (client.crowd.quiet) return this.giveUp(head)
+    const connection = client.connectionTo(lane.view.leader)
     if (connection === null) this.again(head)
     else this.request(connection, [head])
   }

@@ -60,6 +60,27 @@ export function beginBatch(
   return { operation, bytes: encodeValues(values, { timestampMs, codec: client.draw.pick(codecs), numbered }) }
 }
 
+/** One partition, and sometimes more that the same broker leads, with the connection to it; null while there is none. */
+export function drawDestination(
+  client: SimClient,
+): { readonly connection: WireConnection; readonly partitions: readonly PartitionView[] } | null {
+  const { view, draw } = client
+  if (view.partitions.length === 0) {
+    view.doubt()
+    return null
+  }
+  const first = draw.pick(view.partitions)
+  const connection = client.connectionTo(first.leader)
+  if (connection === null) {
+    view.refresh()
+    return null
+  }
+  const also = draw.chance(20)
+    ? view.partitions.filter((other) => other !== first && other.leader === first.leader && draw.chance(50))
+    : []
+  return { connection, partitions: [first, ...also] }
+}
+
 /** The version that a producer with these codecs sends. */
 export function produceVersion(connection: WireConnection, { codecs }: ProduceStyle): number {
   return connection.version(ProduceApi, codecs.includes('zstd') ? ZSTD_SINCE : 0)

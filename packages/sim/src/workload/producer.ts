@@ -8,6 +8,7 @@ import {
   answerTo,
   type Batch,
   beginBatch,
+  drawDestination,
   drawValues,
   endBatch,
   placeValues,
@@ -72,19 +73,14 @@ export class Producer implements Role {
     )
   }
 
-  /** One batch to a partition, and sometimes one more to others that the same broker leads, in one request. */
   private send(): void {
-    const { view, draw, connections } = this.client
-    if (view.partitions.length === 0) return view.doubt()
-    const first = draw.pick(view.partitions)
-    const address = view.addressOf(first.leader)
-    const connection = address === null ? null : connections.to(address)
-    if (connection === null) return view.refresh()
-    const also = draw.chance(20)
-      ? view.partitions.filter((other) => other !== first && other.leader === first.leader && draw.chance(50))
-      : []
-    const batches = [first, ...also].map((partition) => this.newBatch(partition))
-    this.request(connection, batches)
+    const destination = drawDestination(this.client)
+    if (destination === null) return
+    const { connection, partitions } = destination
+    this.request(
+      connection,
+      partitions.map((partition) => this.newBatch(partition)),
+    )
   }
 
   private newBatch(partition: PartitionView): Sending {
@@ -144,10 +140,9 @@ export class Producer implements Role {
   }
 
   private retry(batch: Sending): void {
-    const { view, connections } = this.client
+    const { client } = this
     const { topic, partition } = batch.operation
-    const address = view.addressOf(view.find(topic, partition)?.leader ?? -1)
-    const connection = address === null ? null : connections.to(address)
+    const connection = client.connectionTo(client.view.find(topic, partition)?.leader ?? -1)
     if (connection === null) this.unknown(batch)
     else this.request(connection, [batch])
   }
