@@ -1,4 +1,4 @@
-import type { Logger } from '@millrace/base'
+import { gathered, type Logger } from '@millrace/base'
 import { type FollowedImage, MetadataDecodeError } from '@millrace/metadata'
 import type { ControllerFrame } from '@millrace/rpc'
 import { CollectedChanges } from './image-changes.ts'
@@ -61,7 +61,7 @@ export class ImageFeed {
       throw new MetadataDecodeError(`a snapshot of more than ${MOST_SNAPSHOT_BYTES} bytes`)
     this.chunks.push(data)
     if (!last) return null
-    const whole = this.chunks.length === 1 ? data : joined(this.chunks, this.chunkBytes)
+    const whole = gathered(this.chunks)
     this.restart()
     // An image never goes back: a controller that is behind sends what is already applied.
     if (index < this.image.index && !this.broken) return null
@@ -71,14 +71,4 @@ export class ImageFeed {
     this.log.info({ index, bytes: whole.length }, 'metadata snapshot loaded')
     return changes
   }
-}
-
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }

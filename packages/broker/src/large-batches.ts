@@ -1,3 +1,4 @@
+import { gathered } from '@millrace/base'
 import type { AppendMessage, TypeOf } from '@millrace/rpc'
 
 type Append = TypeOf<typeof AppendMessage>
@@ -32,7 +33,7 @@ export class LargeBatches {
       return null
     }
     this.begun.delete(message.session)
-    return { ...message, batches: [joined(now)] }
+    return { ...message, batches: [gathered(now.pieces)] }
   }
 
   forget(session: number): void {
@@ -42,14 +43,4 @@ export class LargeBatches {
   clear(): void {
     this.begun.clear()
   }
-}
-
-function joined({ pieces, bytes }: Begun): Uint8Array {
-  const whole = new Uint8Array(bytes)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
 }

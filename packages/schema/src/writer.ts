@@ -1,4 +1,4 @@
-import { LONG_MAX, LONG_MIN } from '@millrace/base'
+import { gathered, LONG_MAX, LONG_MIN } from '@millrace/base'
 import { EncodeError } from './errors.ts'
 import { encodeUtf8, isAsciiText } from './utf8.ts'
 
@@ -150,15 +150,7 @@ export class Writer {
 
   /** Everything as one run of bytes; the writer is spent. */
   bytes(): Uint8Array {
-    const parts = this.parts()
-    if (parts.length === 1) return parts[0] as Uint8Array
-    const all = new Uint8Array(this.doneBytes)
-    let at = 0
-    for (const part of parts) {
-      all.set(part, at)
-      at += part.length
-    }
-    return all
+    return gathered(this.parts())
   }
 
   private textLength(length: number, compact: boolean): void {

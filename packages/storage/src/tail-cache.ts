@@ -1,3 +1,4 @@
+import { gatherInto } from '@millrace/base'
 import { baseOffset, batchBytes, isGap, nextOffset } from '@millrace/records'
 import { OWN_MEMORY } from './read-memory.ts'
 import type { LogSlice, ReadMemory } from './types.ts'
@@ -191,7 +192,7 @@ export class LogTail {
   read(from: number, maxBytes: number, below: number, memory: ReadMemory = OWN_MEMORY): LogSlice | null {
     const slice = this.peek(from, maxBytes, below)
     if (slice === null || slice.bytes === 0) return slice
-    return { ...slice, parts: [joined(slice.parts, memory.take(slice.bytes))] }
+    return { ...slice, parts: [gatherInto(memory.take(slice.bytes), slice.parts)] }
   }
 
   /** The same where it lies in the cache, which takes it back with the next append. */
@@ -295,13 +296,4 @@ function cut(chunk: Chunk, offset: number): boolean {
   chunk.end = position
   chunk.endOffset = kept
   return true
-}
-
-function joined(regions: readonly Uint8Array[], whole: Uint8Array): Uint8Array {
-  let at = 0
-  for (const region of regions) {
-    whole.set(region, at)
-    at += region.length
-  }
-  return whole
 }

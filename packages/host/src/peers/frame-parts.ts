@@ -1,3 +1,5 @@
+import { gatherInto } from '@millrace/base'
+
 /**
  * A frame in pieces, for a transport that copies what it sends behind a prefix of its own: gRPC takes it for a `Buffer`, asks for its
  * length and has it copied to where it belongs, so that the pieces are copied once. What gRPC did not copy at once is copied by `settle`.
@@ -18,11 +20,7 @@ export class FrameParts {
 
   /** As `Buffer.copy`. */
   copy(target: Uint8Array, targetStart: number): number {
-    let at = targetStart
-    for (const part of this.parts) {
-      target.set(part, at)
-      at += part.length
-    }
+    gatherInto(target, this.parts, targetStart)
     this.parts = []
     this.read = true
     return this.byteLength

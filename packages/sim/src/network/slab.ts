@@ -1,3 +1,5 @@
+import { gatherInto } from '@millrace/base'
+
 const SLAB_BYTES = 64 * 1024
 /** From this size on bytes get memory of their own. */
 const OWN_BYTES = 8 * 1024
@@ -11,13 +13,7 @@ export class Slab {
 
   /** A copy of all parts: what was sent belongs to its receiver. */
   copy(parts: readonly Uint8Array[], length: number): Uint8Array {
-    const bytes = this.take(length)
-    let at = 0
-    for (const part of parts) {
-      bytes.set(part, at)
-      at += part.length
-    }
-    return bytes
+    return gatherInto(this.take(length), parts)
   }
 
   private take(length: number): Buffer {

@@ -1,4 +1,4 @@
-import { IoError } from '@millrace/base'
+import { gathered, IoError } from '@millrace/base'
 import type { Done, File, OpenHow, Random } from '@millrace/base'
 import { closedError } from '@millrace/host'
 import type { Life } from '../seams.ts'
@@ -226,17 +226,6 @@ export class SimFile implements File {
   private closed(): void {
     this.machine.answer(this.life, this.closing as Done<void>, () => {})
   }
-}
-
-function gathered(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0] as Uint8Array
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
 }
 
 function throwing(error: IoError): never {
