@@ -45,8 +45,8 @@ describe('a loss that the operator accepted', () => {
 
   it('lets groups begin again where their partition, or the offsets of groups, were lost', () => {
     const at = (offset: number, endedUs: number): Operation => {
-      const commit = { ...operation('send', '', { endedUs, offset }), kind: 'commit' } as const
-      return { ...commit, values: [], group: 'g', generation: 1, from: offset }
+      const sent = operation('send', '', { endedUs, offset })
+      return { ...sent, kind: 'commit', values: [], group: 'g', generation: 1, from: offset }
     }
     const history = [at(9, 10), at(9, 60), at(3, 110)]
     expect(broken(history, new Map([['t-0', 50]]))).toEqual([])
@@ -55,10 +55,10 @@ describe('a loss that the operator accepted', () => {
   })
 
   it('lets a client hear that the epoch ends before its position', () => {
-    const asked = { ...operation('poll', '', { endedUs: 110, offset: 0 }), kind: 'lookup', values: [] } as const
-    const history: Operation[] = [{ ...asked, asked: 'epoch-end', from: 9, answer: 3 }]
-    expect(broken(history, new Map([['t-0', 50]]))).toEqual([])
-    expect(broken(history, new Map([['t-1', 50]]))).toEqual(['position-lost'])
+    const told = operation('poll', '', { endedUs: 110, offset: 0 })
+    const lookup: Operation = { ...told, kind: 'lookup', values: [], asked: 'epoch-end', from: 9, answer: 3 }
+    expect(broken([lookup], new Map([['t-0', 50]]))).toEqual([])
+    expect(broken([lookup], new Map([['t-1', 50]]))).toEqual(['position-lost'])
   })
 
   it('leaves what survived its sender', () => {
