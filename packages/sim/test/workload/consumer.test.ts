@@ -61,8 +61,8 @@ class Reader {
       name: 'client',
       nowUs: 0,
       draw: new Draw(new SeededRandom('consumer')),
-      view: { addressOf: () => ({ host: 'broker', port: 9092 }), doubt: () => undefined },
-      connections: { to: () => connection },
+      view: { doubt: () => undefined },
+      connectionTo: () => connection,
       crowd: { quiet: false, rates: { codecs: ['none'] }, ended: (operation: Operation) => this.polls.push(operation) },
       after: (_us: number, run: () => void) => this.later.push(run),
     }
