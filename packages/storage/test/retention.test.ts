@@ -1,3 +1,4 @@
+import { encodeGap } from '@millrace/records'
 import { describe, expect, it } from 'vitest'
 import type { LogConfig, PartitionLog } from '../src/index.ts'
 import { batchAt, createLog, offsetsOf, type Opened, openDirectory, readAll, SMALL } from './log-fixture.ts'
@@ -162,10 +163,11 @@ describe('rolling', () => {
     const opened = openDirectory(new SimWorld(1), { tailCacheBytes: 0 })
     const { log } = createLog(opened, FOREVER)
     log.append([batchAt({ at: 0 })], T0)
+    log.append([encodeGap({ baseOffset: 1, lastOffset: 2 ** 31 - 2, leaderEpoch: 0 })], T0)
     log.append([batchAt({ at: 2 ** 31 - 1 })], T0)
     log.append([batchAt({ at: 2 ** 31 })], T0)
     expect(logFiles(opened.world)).toEqual(['00000000000000000000.log', '00000000002147483648.log'])
-    expect(offsetsOf(readAll(opened.world, log))).toEqual([0, 2 ** 31 - 1, 2 ** 31])
+    expect(offsetsOf(readAll(opened.world, log))).toEqual([0, 1, 2 ** 31 - 1, 2 ** 31])
   })
 
   it('is spread by the jitter', () => {
