@@ -196,9 +196,10 @@ export class Simulation implements NodeWatcher {
     if (node !== undefined) this.invariants.nodeRan(node)
   }
 
-  /** A node is missed only where the others have all that is committed. */
+  /** A node is missed only where the others have all that is committed, and know of each other: a cluster forms once all of its voters have come. */
   private mayLose(): readonly number[] {
     const { lost } = this.plan
+    if (this.invariants.counts.commits === 0) return []
     return this.atlas.damagedNodes.every((id) => lost.includes(id)) ? lost : []
   }
 
