@@ -51,9 +51,10 @@ export interface Broker {
   start(done: (error: Error | null, value: void) => void): void
   /**
    * Controlled shutdown: hands its leaderships over as long as the controller takes them and the timeout allows, then answers who waits,
-   * syncs, and writes the clean marker. Call once; safe at any time after `start`.
+   * syncs, and writes the clean marker. `silent` comes in between, once everybody is answered and nobody will be any more: connections are
+   * to be closed then, because syncing many logs takes seconds. Call once; safe at any time after `start`.
    */
-  stop(done: Done<void>): void
+  stop(done: Done<void>, silent?: () => void): void
   /** Another broker's stream: a follower's (`hello.purpose` is `replication`), or a coordinator's (`offsets`). */
   accept(hello: Hello, lane: Lane, stream: PeerStream): Accepted | Refusal
   /** How far the groups that this broker coordinates are behind. */
@@ -111,6 +112,7 @@ class BrokerNode
   readonly lags: LagService
   private startDone: ((error: Error | null, value: void) => void) | null = null
   private stopDone: Done<void> | null = null
+  private silent: (() => void) | undefined
   private drainTimer: Timer | null = null
   private lonelyTimer: Timer | null = null
   private appliedAtUs = 0
@@ -169,9 +171,10 @@ class BrokerNode
     })
   }
 
-  stop(done: Done<void>): void {
+  stop(done: Done<void>, silent?: () => void): void {
     if (this.phase === 'stopped' || this.stopDone !== null) return this.later(() => done(null))
     this.stopDone = done
+    this.silent = silent
     if (this.phase === 'opening') return
     if (this.phase !== 'running' || !this.membership.applied) return this.finish()
     this.phase = 'draining'
@@ -283,6 +286,7 @@ class BrokerNode
     this.answers.give()
     this.work.notify()
     this.started(null)
+    this.later(() => this.silent?.())
     this.writeEpoch(() =>
       this.own.close((clean) => {
         this.world.log.info({ clean }, 'broker stopped')

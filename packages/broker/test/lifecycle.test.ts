@@ -4,6 +4,8 @@ import { Cluster, eventually, sleep, type TestBroker } from './cluster.ts'
 
 const { NONE, NOT_LEADER_OR_FOLLOWER } = ErrorCode
 
+const CLEAN_MARKER = '.kafka_cleanshutdown'
+
 function folders(broker: TestBroker, path = '/data'): Promise<readonly DirEntry[]> {
   return new Promise((resolve, reject) =>
     broker.disk.list(path, (error, entries) => (error === null ? resolve(entries) : reject(error))),
@@ -35,6 +37,22 @@ describe('a broker', () => {
     expect(registers.at(-1)?.previousBrokerEpoch).toBe(epoch)
     await eventually(async () => expect(await cluster.broker(1).read('t')).toEqual(['a', 'b']))
     expect(await cluster.broker(1).produce('t', ['c'])).toMatchObject({ error: NONE, baseOffset: 2 })
+  })
+
+  it('says that nobody is answered any more when it stops, once all are who waited, and before its logs are closed', async () => {
+    await using cluster = await Cluster.started('silent', 1)
+    await cluster.topic('t', [1])
+    const broker = cluster.broker(1)
+    const order: string[] = []
+    const isClean = async (): Promise<boolean> => (await folders(broker)).some(({ name }) => name === CLEAN_MARKER)
+    const answered = broker.produce('t', ['last']).then(() => order.push('answered'))
+    await new Promise<void>((resolve) => {
+      const silent = (): void => void isClean().then((clean) => order.push(`silent, clean ${clean}`))
+      broker.running.stop(() => resolve(), silent)
+    })
+    order.push(`stopped, clean ${await isClean()}`)
+    await answered
+    expect(order).toEqual(['answered', 'silent, clean false', 'stopped, clean true'])
   })
 
   it('keeps what it acknowledged over a kill, and does not call that clean', async () => {

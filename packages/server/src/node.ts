@@ -61,6 +61,7 @@ class RunningNode implements Node {
   private kafka: readonly KafkaListener[] = []
   private http: HttpEndpoint | null = null
   private stopping: Promise<void> | null = null
+  private closedToClients: Promise<void> | null = null
 
   constructor(world: World, config: NodeConfig, directories: readonly FormattedDirectory[]) {
     this.world = world
@@ -80,7 +81,7 @@ class RunningNode implements Node {
       await this.listenForClients()
       await this.listenForHttp()
     } catch (error) {
-      for (const listener of this.kafka) await promised<void>((done) => listener.stop(done))
+      await this.closeToClients()
       await promised<void>((done) => (this.peerListener as Listener).close(done))
       throw error
     }
@@ -97,12 +98,20 @@ class RunningNode implements Node {
 
   private async stopInOrder(): Promise<void> {
     const { broker, controller, peerListener, http } = this
-    if (broker !== null) await promised<void>((done) => broker.stop(done))
+    // A client that is left without an answer while the logs are closed waits for one, and does not go to the new leaders.
+    if (broker !== null) await promised<void>((done) => broker.stop(done, () => void this.closeToClients()))
     await http?.stop()
-    for (const listener of this.kafka) await promised<void>((done) => listener.stop(done))
+    await this.closeToClients()
     if (controller !== null) await promised<void>((done) => controller.stop(done))
     if (peerListener !== null) await promised<void>((done) => peerListener.close(done))
     this.world.log.info({}, 'node stopped')
+  }
+
+  private closeToClients(): Promise<void> {
+    this.closedToClients ??= (async (): Promise<void> => {
+      for (const listener of this.kafka) await promised<void>((done) => listener.stop(done))
+    })()
+    return this.closedToClients
   }
 
   private async listenForClients(): Promise<void> {
