@@ -119,7 +119,7 @@ export class OwnDirectories {
     wanted: () => boolean,
     done: (found: FoundLog | null) => void,
   ): void {
-    this.clearName(directory, nameOf(request))
+    this.clearName(directory, request)
     this.turns.run(nameOf(request), (ended) =>
       this.insist(
         { directory, what: nameOf(request), wanted },
@@ -153,14 +153,16 @@ export class OwnDirectories {
   }
 
   /** A log that has a name of a new partition is that of another one: it was deleted, or its id is not what it was. */
-  private clearName(directory: OwnDirectory, name: string): void {
-    this.moveUnclaimed((found) => found.directory === directory && nameOf(found.log) === name)
+  private clearName(directory: OwnDirectory, { topic, partition }: Pick<CreateLog, 'topic' | 'partition'>): void {
+    this.moveUnclaimed(
+      (found) => found.log.partition === partition && found.log.topic === topic && found.directory === directory,
+    )
   }
 
   private moveUnclaimed(isStray: (found: FoundLog) => boolean): void {
     for (const [key, found] of this.unclaimed) {
+      if (!found.some(isStray)) continue
       const kept = found.filter((one) => !isStray(one))
-      if (kept.length === found.length) continue
       if (kept.length === 0) this.unclaimed.delete(key)
       else this.unclaimed.set(key, kept)
       for (const one of found) if (!kept.includes(one)) this.moveStrayAside(one)
