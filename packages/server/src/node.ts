@@ -99,7 +99,8 @@ class RunningNode implements Node {
   private async stopInOrder(): Promise<void> {
     const { broker, controller, peerListener, http } = this
     // A client that is left without an answer while the logs are closed waits for one, and does not go to the new leaders.
-    if (broker !== null) await promised<void>((done) => broker.stop(done, () => void this.closeToClients()))
+    const silent = (): void => void this.closeToClients().catch(() => undefined)
+    if (broker !== null) await promised<void>((done) => broker.stop(done, silent))
     await http?.stop()
     await this.closeToClients()
     if (controller !== null) await promised<void>((done) => controller.stop(done))
