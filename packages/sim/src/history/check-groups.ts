@@ -48,9 +48,10 @@ function checkOwner(
  * is, and who had it commits no more: commits move forward.
  */
 function checkCommitted({ name, commits, committed }: GroupPartition, findings: Findings): void {
-  const floor = new Floor([...commits.filter(isDone), ...committed])
+  const certain = [...commits.filter(isDone), ...committed]
   const unknown = commits.filter(({ outcome, error }) => outcome === 'info' && error === undefined)
-  for (const next of [...commits.filter(isDone), ...committed].toSorted((a, b) => a.invokedUs - b.invokedUs)) {
+  const floor = new Floor(certain)
+  for (const next of certain.toSorted((a, b) => a.invokedUs - b.invokedUs)) {
     const last = floor.before(next.invokedUs)
     if (last === null || offsetOf(next) >= offsetOf(last)) continue
     if (unknown.some((late) => cameLate(late, last, next))) floor.forget()
@@ -62,9 +63,18 @@ function checkCommitted({ name, commits, committed }: GroupPartition, findings: 
         next,
       )
   }
+  checkPhantoms({ name, commits, committed }, findings)
+}
+
+function checkPhantoms({ name, commits, committed }: GroupPartition, findings: Findings): void {
+  const firstUs = new Map<number, number>()
+  for (const commit of commits) {
+    const offset = offsetOf(commit)
+    firstUs.set(offset, Math.min(firstUs.get(offset) ?? Infinity, commit.invokedUs))
+  }
   for (const told of committed) {
     const offset = offsetOf(told)
-    if (offset >= 0 && !commits.some((commit) => offsetOf(commit) === offset && commit.invokedUs <= told.endedUs))
+    if (offset >= 0 && (firstUs.get(offset) ?? Infinity) > told.endedUs)
       findings.add('phantom-commit', `nobody committed ${offset} for ${name}`, told)
   }
 }
