@@ -8,6 +8,7 @@ import type { SimClient } from '../../src/workload/client.ts'
 import { Consumer, type ReadingStyle } from '../../src/workload/consumer.ts'
 import { encodeValues } from '../../src/workload/produce-batch.ts'
 import { Reading } from '../../src/workload/reading.ts'
+import { answered, type Answered } from './fetch-answers.ts'
 
 const STYLE: ReadingStyle = {
   final: true,
@@ -20,25 +21,6 @@ const STYLE: ReadingStyle = {
   fencedPercent: 0,
   sessions: true,
   topicIds: false,
-}
-
-type Answered = FetchResponse['responses'][number]['partitions'][number]
-
-function answered(partitionIndex: number, told: Partial<Answered> = {}): Answered {
-  return {
-    partitionIndex,
-    errorCode: ErrorCode.NONE,
-    highWatermark: 0,
-    lastStableOffset: 0,
-    logStartOffset: 0,
-    divergingEpoch: { epoch: -1, endOffset: -1 },
-    currentLeader: { leaderId: -1, leaderEpoch: -1 },
-    snapshotId: { endOffset: -1, epoch: -1 },
-    abortedTransactions: null,
-    preferredReadReplica: -1,
-    records: null,
-    ...told,
-  }
 }
 
 /** A consumer of three partitions at one broker, whose requests the test answers; the time of the client does not pass by itself. */

@@ -2,6 +2,7 @@ import { ErrorCode, type Uuid, ZERO_UUID } from '@millrace/base'
 import type { FetchRequest, FetchResponse } from '@millrace/protocol'
 import { describe, expect, it } from 'vitest'
 import { ClientFetchSession } from '../../src/workload/fetch-session.ts'
+import { answered } from './fetch-answers.ts'
 
 const NAMES = 12
 const IDS = 13
@@ -38,19 +39,10 @@ function request(offsets: Readonly<Record<number, number>>, topicId: Uuid = ID, 
 
 /** An answer that tells watermarks of partitions of the topic, as versions that know names write it. */
 function response(sessionId: number, watermarks: Readonly<Record<number, number>> = {}): FetchResponse {
-  const partitions = Object.entries(watermarks).map(([partition, highWatermark]) => ({
-    partitionIndex: Number(partition),
-    errorCode: highWatermark < 0 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE,
-    highWatermark,
-    lastStableOffset: highWatermark,
-    logStartOffset: 0,
-    divergingEpoch: { epoch: -1, endOffset: -1 },
-    currentLeader: { leaderId: -1, leaderEpoch: -1 },
-    snapshotId: { endOffset: -1, epoch: -1 },
-    abortedTransactions: null,
-    preferredReadReplica: -1,
-    records: null,
-  }))
+  const partitions = Object.entries(watermarks).map(([partition, highWatermark]) => {
+    const errorCode = highWatermark < 0 ? ErrorCode.NOT_LEADER_OR_FOLLOWER : ErrorCode.NONE
+    return answered(Number(partition), { errorCode, highWatermark, lastStableOffset: highWatermark })
+  })
   const responses = partitions.length === 0 ? [] : [{ topic: 'topic', topicId: ZERO_UUID, partitions }]
   return { throttleTimeMs: 0, errorCode: ErrorCode.NONE, sessionId, responses, nodeEndpoints: [] }
 }
